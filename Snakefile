@@ -1,0 +1,29 @@
+"""“Transformer, for sure!” on trial: the one graph from text to verdict.
+
+    snakemake --cores all        everything, to reports/index.html
+    snakemake corpora | tokens | train | measure     as far as that
+    snakemake -n                 what would be done, and why
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.10")
+
+
+configfile: "params.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/corpus.smk"
+include: "workflow/rules/tokens.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/measure.smk"
+include: "workflow/rules/judge.smk"
+include: "workflow/rules/page.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "reports/index.html",
+        "results/scores.json",

@@ -1,0 +1,1 @@
+"""“Transformer, for sure!” on trial: from text to tokens, runs, evidence, verdict and page."""

@@ -1,0 +1,317 @@
+"""The docket: every claim, how it is tested and from which size on a difference counts, fixed before the runs.
+
+``python -m verdict.court.claims --schema`` prints the JSON schema of claims.yaml, which a test holds against
+workflow/schemas/claims.schema.json.
+"""
+
+import argparse
+import difflib
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from verdict.errors import UserError, run_command
+
+Column = Literal["experiment", "task", "variant", "matching", "size", "device", "implementation", "variable", "at"]
+Cell = str | float
+Rule = Literal["superior", "at_least", "non_inferior", "share_at_most"]
+Words = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+Criterion = Literal["quality", "training_speed", "time_to_quality", "generation_speed", "memory", "parameters"]
+
+CONDITIONS: tuple[Column, ...] = ("task", "size", "device", "matching", "variant", "variable", "at")
+
+
+class Strict(BaseModel):
+    """A part of the registry: an unknown key is an error, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Text(Strict):
+    """Words in both languages of the page."""
+
+    en: Words = Field(description="English")
+    zh: Words = Field(description="Chinese (simplified)")
+
+
+class Margin(Strict):
+    """From which size on a difference counts, and why."""
+
+    value: float = Field(gt=0, description="Size of the margin: in the metric's unit, or a factor above 1, or a share.")
+    unit: Words = Field(description="Unit of `value`, for the reader.")
+    equal: float | None = Field(
+        default=None, gt=0, description="Only for at_least: inside this smaller margin the two count as equal."
+    )
+    reason: Text = Field(description="Why this size, in one line.")
+
+
+class Baseline(Strict):
+    """Trivial answers to stand beside: the best of them on the metric is taken."""
+
+    architecture: Name = Field(description="Label of the baselines in the evidence's architecture column.")
+    select: dict[Column, Cell | list[Cell]] = Field(description="Which rows are baselines: column → value(s).")
+
+
+class Test(Strict):
+    """One comparison; each combination of the columns in ``by`` is judged as a condition of its own."""
+
+    __test__ = False  # not a test for pytest to collect
+
+    name: Name = Field(description="Unique within the claim.")
+    reads: Text = Field(description="What is compared, in plain words without numbers.")
+    metric: Name = Field(description="Metric of the evidence rows; must stand under `metrics`.")
+    select: dict[Column, Cell | list[Cell]] = Field(description="Which rows count: column → value or list of values.")
+    by: list[Column] = Field(
+        default=list(CONDITIONS), description="Columns whose combinations are judged as separate conditions."
+    )
+    favoured: Name = Field(description="The architecture the claim speaks for.")
+    against: Name = Field(description="The architecture it is compared with.")
+    effect: Literal["difference", "ratio", "share"] = Field(
+        description="difference: in the metric's unit; ratio: how many times better; "
+        "share: what part of the favoured's gain over the baseline the other reaches."
+    )
+    direction: Literal["better", "more", "less"] = Field(
+        default="better",
+        description="Which way the claim points: better (as the evidence says of the metric), more or less of it.",
+    )
+    pairing: Literal["paired", "independent"] = Field(
+        default="paired", description="paired: replicate with replicate (t-interval); independent: Welch's interval."
+    )
+    relative_to: dict[Column, Cell] | None = Field(
+        default=None, description="Compare gains over the row that differs in these columns, replicate by replicate."
+    )
+    baseline: Baseline | None = Field(default=None, description="Needed when a side is a baseline, and for shares.")
+    rule: Rule = Field(description="How the interval decides; see `rules`.")
+    margin: Margin
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Test":
+        if (self.effect == "share") != (self.rule == "share_at_most"):
+            raise ValueError("effect 'share' and rule 'share_at_most' go together; change one of them")
+        if self.effect == "share" and (self.baseline is None or self.pairing != "paired" or self.relative_to):
+            raise ValueError("effect 'share' needs a 'baseline', paired replicates and no 'relative_to'")
+        if self.effect == "ratio" and self.margin.value <= 1:
+            raise ValueError("the 'margin' of a ratio is a factor; write a value above 1, such as 1.1")
+        if self.effect == "share" and self.margin.value >= 1:
+            raise ValueError("the 'margin' of a share must lie between 0 and 1")
+        if (self.margin.equal is not None) != (self.rule == "at_least"):
+            raise ValueError("rule 'at_least' needs 'margin.equal', and only that rule may have it")
+        smallest = 1.0 if self.effect == "ratio" else 0.0
+        if self.margin.equal is not None and not smallest < self.margin.equal <= self.margin.value:
+            raise ValueError(f"'margin.equal' must lie between {smallest:g} and 'margin.value'")
+        if self.favoured == self.against:
+            raise ValueError(f"'favoured' and 'against' are both '{self.favoured}'; name two different sides")
+        if self.relative_to and not set(self.relative_to) <= set(self.select):
+            raise ValueError("each column of 'relative_to' must stand in 'select' too, or rows meet themselves")
+        return self
+
+
+class SituationTest(Test):
+    """A comparison that answers “which one in this situation?”, for no side in particular."""
+
+    criterion: Criterion = Field(description="What the reader of the final table cares for.")
+
+
+class Claim(Strict):
+    """One claim of the docket. Without tests it is “not yet tried”."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Z][0-9]+$")]
+    area: Name
+    text: Text = Field(description="The claim in our own words.")
+    measured: Text = Field(description="What must be measured before anyone may call it true.")
+    tests: list[Test] = Field(default_factory=list)
+
+
+class Final(Strict):
+    """The question answered last, and the tests behind its table of situations."""
+
+    text: Text
+    measured: Text
+    tests: list[SituationTest] = Field(default_factory=list)
+
+
+class Claims(Strict):
+    """The whole of claims.yaml."""
+
+    schema_: Literal[1] = Field(alias="schema", description="Version of this file's form.")
+    level: float = Field(ge=0.5, lt=1, description="Confidence level of every interval.")
+    rules: dict[Rule, Text] = Field(description="What each rule says, in words.")
+    architectures: dict[Name, Text] = Field(description="Every label a claim may meet in the evidence.")
+    metrics: dict[Name, Text] = Field(description="Every metric a claim may name.")
+    areas: dict[Name, Text] = Field(description="The areas with their titles.")
+    claims: list[Claim] = Field(min_length=1)
+    final: Final
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> "Claims":
+        ids = [claim.id for claim in self.claims]
+        if twice := next((id for id in ids if ids.count(id) > 1), None):
+            raise ValueError(f"the claim '{twice}' stands twice; give each its own id")
+        if missing := [rule for rule in typing.get_args(Rule) if rule not in self.rules]:
+            raise ValueError(f"'rules' lacks words for '{missing[0]}'; describe it")
+        for claim in self.claims:
+            _known(claim.area, self.areas, f"claims.{claim.id}.area", "areas")
+        for place, tests in [(f"claims.{claim.id}", claim.tests) for claim in self.claims] + [
+            ("final", list[Test](self.final.tests))
+        ]:
+            names = [test.name for test in tests]
+            if twice := next((name for name in names if names.count(name) > 1), None):
+                raise ValueError(f"{place}: the test '{twice}' stands twice; give each its own name")
+            for test in tests:
+                where = f"{place}.tests.{test.name}"
+                _known(test.metric, self.metrics, f"{where}.metric", "metrics")
+                _known(test.favoured, self.architectures, f"{where}.favoured", "architectures")
+                _known(test.against, self.architectures, f"{where}.against", "architectures")
+                if test.baseline:
+                    _known(test.baseline.architecture, self.architectures, f"{where}.baseline", "architectures")
+        return self
+
+    def sha256(self) -> str:
+        """Hash of the content: comments, order of keys and line breaks do not change it, every word and number does."""
+        content = self.model_dump(mode="json", by_alias=True)
+        text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+    def claim(self, id: str) -> Claim:
+        """The claim of that id; raises ``UserError`` when there is none."""
+        for claim in self.claims:
+            if claim.id == id:
+                return claim
+        raise UserError(f"there is no claim '{id}'; known are {', '.join(claim.id for claim in self.claims)}")
+
+
+def load(path: Path | str) -> Claims:
+    """Read and check claims.yaml; raises ``UserError`` with one sentence naming the file and the key's path."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; name the docket with --claims")
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f" line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{place}: {error.problem or 'this is not YAML'}; correct it") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    return parse(content, str(path))
+
+
+def parse(content: Any, where: str = "claims.yaml") -> Claims:
+    """Check a docket already read; raises ``UserError``."""
+    try:
+        return Claims.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{where}: {explain(error, Claims, content)}") from error
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of claims.yaml, for editors and for the workflow's own check."""
+    made = Claims.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+
+
+def explain(error: ValidationError, model: type[BaseModel], content: Any) -> str:
+    """The first problem of a pydantic error as one sentence: key path, what is wrong, and the nearest known key."""
+    # a misspelt key also makes the right one "missing": name the misspelling, which is what the user can mend
+    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    problem = problems[0]
+    place = _place(problem["loc"], content)
+    if problem["type"] == "extra_forbidden":
+        known = _keys_beside(model, problem["loc"])
+        close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"known here are {', '.join(known)}"
+        return f"the key '{place}' does not exist; {hint}"
+    if problem["type"] == "missing":
+        return f"the key '{place}' is missing; add it"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"{place}: {message}" if place else message
+    found = problem["input"]
+    shown = f", not {found!r}" if isinstance(found, str | int | float | bool | type(None)) else ""
+    return f"'{place}' is not accepted: {message[0].lower()}{message[1:]}{shown}"
+
+
+def _place(location: tuple[int | str, ...], content: Any) -> str:
+    """claims.2.tests.0.metric as the reader knows it: claims.A3.tests.accuracy.metric."""
+    parts: list[str] = []
+    for step in location:
+        inside = content
+        content = None
+        if isinstance(inside, dict):
+            content = inside.get(step)
+        elif isinstance(inside, list) and isinstance(step, int) and step < len(inside):
+            content = inside[step]
+            named = content.get("id") or content.get("name") if isinstance(content, dict) else None
+            step = str(named) if named else f"{step}"
+        elif inside is None or not isinstance(step, int):
+            continue  # a union's branch, which is no key in the file
+        parts.append(str(step))
+    return ".".join(parts)
+
+
+def _keys_beside(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys that may stand where ``location`` ends, found by walking the types."""
+    kind: Any = model
+    for step in location[:-1]:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            fields = {field.alias or name: field for name, field in kind.model_fields.items()}
+            kind = fields[str(step)].annotation if str(step) in fields else None
+        else:
+            arguments = typing.get_args(kind)
+            kind = arguments[-1] if arguments else None
+        while typing.get_origin(kind) in (Annotated, typing.Union, types.UnionType):
+            kind = next(part for part in typing.get_args(kind) if part is not type(None))
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return [field.alias or name for name, field in kind.model_fields.items()]
+    return []
+
+
+def _known(word: str, known: dict[str, Text], where: str, section: str) -> None:
+    if word not in known:
+        close = difflib.get_close_matches(word, list(known), n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"add it there or use one of {', '.join(known)}"
+        raise ValueError(f"{where}: '{word}' does not stand under '{section}'; {hint}")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key may stand only once: a silently dropped claim would be the worst misprint."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable):
+                if key in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"the key '{key}' stands twice; keep one of them", problem_mark=key_node.start_mark
+                    )
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def main() -> None:
+    """Print the schema, or check a docket and say how many claims and tests it holds."""
+    parser = argparse.ArgumentParser(description="Check a docket (claims.yaml), or print its JSON schema.")
+    parser.add_argument("--schema", action="store_true", help="print the JSON schema and stop")
+    parser.add_argument("--claims", default="claims.yaml", help="the docket to check (default: %(default)s)")
+    arguments = parser.parse_args()
+    if arguments.schema:
+        print(json.dumps(schema(), ensure_ascii=False, indent=2))
+        return
+    claims = load(arguments.claims)
+    tests = sum(len(claim.tests) for claim in claims.claims)
+    print(f"{arguments.claims}: {len(claims.claims)} claims, {tests} tests, docket {claims.sha256()}")
+
+
+if __name__ == "__main__":
+    run_command(main)

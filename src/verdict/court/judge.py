@@ -1,0 +1,547 @@
+"""The judge: a pure function from docket and evidence to verdict.
+
+One test in one condition, by where its interval [low, high] lies. The effect is written so that above 0 speaks for
+the favoured side (differences; ratios on the logarithm's scale); m is the margin, e the smaller margin of equality.
+
+    rule            supported    tie                  contradicted    otherwise
+    superior        low > m      −m < low, high < m   high < −m       inconclusive
+    at_least        low > m      −e < low, high < e   high < m        inconclusive
+    non_inferior    low > −m     –                    high < −m       inconclusive
+    share_at_most   high < m     –                    low > m         inconclusive     (of the share itself)
+
+“Never reached” (an infinite value): if one side never reaches in any replicate and the other does in all (two or more
+each), the other has won, whatever the margin; anything mixed is inconclusive. A single replicate of something random
+has no interval and is inconclusive; a value without replicates (a count) is exact.
+
+A claim, an area and the final question, by the labels of their parts:
+
+    no part tried                                        → not_tried
+    all parts alike                                      → that label
+    supported somewhere, and anything else elsewhere     → only_when (with the conditions)
+    nowhere supported, some part undecided or untried    → inconclusive
+    nowhere supported, all decided (tie, contradicted)   → contradicted
+
+Every interval stands at the docket's level for itself. Since several tests serve one claim, each also carries Holm's
+adjusted p-value within its claim, and ``corrected_label`` says what the claim's label would be if only decisions that
+survive that correction counted. (A claim that is supported in *all* conditions needs no correction: intersection-
+union test, Berger 1982.)
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+import polars as pl
+
+from verdict.court import evidence as table_of
+from verdict.court import statistics
+from verdict.court.claims import CONDITIONS, Cell, Claims, SituationTest, Test
+from verdict.court.statistics import Estimate
+from verdict.errors import UserError
+
+LABELS = ("supported", "only_when", "tie", "contradicted", "inconclusive", "not_tried")
+DECIDED = ("supported", "tie", "contradicted")
+
+Row = dict[str, Any]
+Condition = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Borders:
+    """Where the verdicts meet, on the effect's scale: see the table above."""
+
+    support: float
+    contradict: float
+    equal: float | None
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The measurements one condition is judged by; replicate → value (None stands for “no replicate”: exact)."""
+
+    favoured: dict[int | None, float]
+    against: dict[int | None, float]
+    baseline: float | None = None
+    baseline_variant: str | None = None
+    rows: list[Row] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the statistics say of one condition, before it is written down."""
+
+    label: str
+    why: str
+    estimate: Estimate | None
+    p: float | None = None
+    needed_pairs: int | None = None
+    left_out: int = 0
+    favoured: Sequence[float] = ()
+    against: Sequence[float] = ()
+
+
+def judge(claims: Claims, evidence: pl.DataFrame) -> dict[str, Any]:
+    """The verdict as JSON can hold it (no NaN, no infinities), in the docket's order.
+
+    ``claims``: per claim its label, ``corrected_label``, ``tests`` (one entry for each condition, see ``_entry``) and
+    the conditions ``when`` it is supported and ``unless`` (contradicted or a tie). ``areas`` and ``final``: label and
+    counts; ``final`` also has its own tests and, read off them, the ``situations``.
+
+    ``evidence`` must have passed ``evidence.check``. Raises ``UserError`` when rows that a test selects name an
+    architecture the docket does not know, differ in unit or direction, stand twice, or do not suit the effect.
+    """
+    judged: list[dict[str, Any]] = []
+    for claim in claims.claims:
+        tests = [entry for test in claim.tests for entry in _test(test, f"claims.{claim.id}", claims, evidence)]
+        corrected = _correct(tests, claims.level)
+        conditions = [{"test": t["name"], "metric": t["metric"], "label": t["label"], **t["condition"]} for t in tests]
+        label = combine(t["label"] for t in tests)
+        judged.append(
+            {
+                "id": claim.id,
+                "area": claim.area,
+                "label": label,
+                "corrected_label": combine(corrected),
+                "tests": tests,
+                "when": [c for c in conditions if c["label"] == "supported"],
+                "unless": [c for c in conditions if c["label"] in ("contradicted", "tie")],
+            }
+        )
+    finals = [(test, _test(test, "final", claims, evidence)) for test in claims.final.tests]
+    _correct([entry for _, entries in finals for entry in entries], claims.level)
+    return {
+        "schema": 1,
+        "level": claims.level,
+        "docket_sha256": claims.sha256(),
+        "evidence_sha256": table_of.fingerprint(evidence),
+        "claims": judged,
+        "areas": {area: _summary([c["label"] for c in judged if c["area"] == area]) for area in claims.areas},
+        "final": {
+            **_summary([claim["label"] for claim in judged]),
+            "tests": [entry for _, entries in finals for entry in entries],
+            "situations": [_situation(test, entry) for test, entries in finals for entry in entries],
+        },
+    }
+
+
+def combine(labels: Iterable[str]) -> str:
+    """The label of a whole from those of its parts, by the table at the head of this module."""
+    found = set(labels)
+    if not found or found == {"not_tried"}:
+        return "not_tried"
+    if len(found) == 1:
+        return found.pop()
+    if "supported" in found or "only_when" in found:
+        return "only_when"
+    return "contradicted" if found <= {"tie", "contradicted"} else "inconclusive"
+
+
+def borders(test: Test) -> Borders:
+    """The test's borders on its effect's scale (logarithms for ratios; shares counted downwards from 0)."""
+    scale = math.log if test.effect == "ratio" else float
+    margin = scale(test.margin.value)
+    if test.rule == "superior":
+        return Borders(margin, -margin, margin)
+    if test.rule == "at_least":
+        assert test.margin.equal is not None
+        return Borders(margin, margin, scale(test.margin.equal))
+    return Borders(-margin, -margin, None)
+
+
+def decide(estimate: Estimate, limits: Borders) -> tuple[str, str]:
+    """Label and reason from where the interval lies."""
+    low, high = estimate.low, estimate.high
+    if low is None or high is None:
+        return "inconclusive", "one_replicate"
+    if low > limits.support:
+        return "supported", "beyond"
+    if limits.equal is not None and -limits.equal < low and high < limits.equal:
+        return "tie", "equivalent"
+    if high < limits.contradict:
+        right_way = limits.contradict > 0 and estimate.value > 0
+        return "contradicted", "too_small" if right_way else "other_side"
+    return "inconclusive", "wide"
+
+
+def weigh(test: Test, sides: Sides, level: float) -> Finding:
+    """Judge one condition from its two sides; raises ``UserError`` when the values do not suit the effect."""
+    if any(math.isinf(value) for side in (sides.favoured, sides.against) for value in side.values()):
+        return _never(test, sides)
+    counted = None in sides.favoured or None in sides.against
+    if test.pairing == "independent" and not counted:
+        favoured, against = list(sides.favoured.values()), list(sides.against.values())
+        left_out = 0
+    else:
+        keys = _shared(sides)
+        favoured = [sides.favoured.get(key, sides.favoured.get(None, math.nan)) for key in keys]
+        against = [sides.against.get(key, sides.against.get(None, math.nan)) for key in keys]
+        left_out = sum(
+            len(side.keys() - {None}) - len(keys) for side in (sides.favoured, sides.against) if None not in side
+        )
+    if not favoured or not against:
+        return Finding("inconclusive", "no_pairs", None, left_out=left_out)
+    is_exact = None in sides.favoured and None in sides.against
+    limits = borders(test)
+    if test.effect == "share":
+        found = _share(test, sides, favoured, against, is_exact, level)
+    else:
+        orient = (lambda value: _log(value, test)) if test.effect == "ratio" else float
+        signed = _sign(test, sides.rows)
+        first, second = [signed * orient(v) for v in favoured], [signed * orient(v) for v in against]
+        differences = [a - b for a, b in zip(first, second, strict=False)]
+        deviation = statistics.spread(differences)
+        if is_exact:
+            estimate = statistics.exact(differences[0])
+        elif test.pairing == "independent" and not counted:
+            estimate = statistics.welch_interval(first, second, level)
+            deviation = math.hypot(statistics.spread(first), statistics.spread(second))
+        else:
+            estimate = statistics.mean_interval(differences, level)
+        found = _finding(estimate, limits, deviation, level)
+    return Finding(
+        found.label, found.why, found.estimate, found.p, found.needed_pairs, left_out, tuple(favoured), tuple(against)
+    )
+
+
+def _finding(estimate: Estimate, limits: Borders, deviation: float, level: float) -> Finding:
+    label, why = decide(estimate, limits)
+    ways = {
+        "supported": statistics.p_above(estimate, limits.support),
+        "contradicted": statistics.p_below(estimate, limits.contradict),
+    }
+    if limits.equal is not None:
+        ways["tie"] = statistics.p_equivalent(estimate, limits.equal)
+    p = ways.get(label, min(ways.values()))
+    needed = None
+    if label == "inconclusive" and estimate.low is not None:
+        edges = {limits.support, limits.contradict}
+        edges |= set() if limits.equal is None else {limits.equal, -limits.equal}
+        needed = statistics.needed_pairs(deviation, min(abs(estimate.value - edge) for edge in edges), level)
+    # doubled, so that p < 1 − level says the same as the two-sided interval
+    return Finding(label, why, estimate, min(1.0, 2 * p), needed)
+
+
+def _share(
+    test: Test, sides: Sides, favoured: Sequence[float], against: Sequence[float], is_exact: bool, level: float
+) -> Finding:
+    """The part of the favoured side's gain over the baseline that the other side reaches."""
+    assert sides.baseline is not None
+    signed, limit = _sign(test, sides.rows), test.margin.value
+    whole = [signed * (value - sides.baseline) for value in favoured]
+    part = [signed * (value - sides.baseline) for value in against]
+    if fmean(whole) <= 0:
+        return Finding("inconclusive", "no_gain", None)
+    estimate = statistics.exact(part[0] / whole[0]) if is_exact else statistics.share_interval(part, whole, level)
+    if estimate.low is None or estimate.high is None:
+        return Finding("inconclusive", "one_replicate" if estimate.pairs < 2 else "no_gain", estimate)
+    # Fieller's interval is the inversion of this very test, so interval and p agree
+    against_limit = (
+        statistics.exact(part[0] - limit * whole[0])
+        if is_exact
+        else statistics.mean_interval([p - limit * w for p, w in zip(part, whole, strict=True)], level)
+    )
+    below, above = statistics.p_below(against_limit, 0.0), statistics.p_above(against_limit, 0.0)
+    if estimate.high < limit:
+        return Finding("supported", "beyond", estimate, min(1.0, 2 * below))
+    if estimate.low > limit:
+        return Finding("contradicted", "other_side", estimate, min(1.0, 2 * above))
+    deviation = statistics.spread([p - estimate.value * w for p, w in zip(part, whole, strict=True)]) / fmean(whole)
+    needed = statistics.needed_pairs(deviation, abs(estimate.value - limit), level)
+    return Finding("inconclusive", "wide", estimate, min(1.0, 2 * min(below, above)), needed)
+
+
+def _never(test: Test, sides: Sides) -> Finding:
+    """“Never reached within the budget” is censored, not a number: it decides only when it is unanimous."""
+    if test.effect == "share":
+        raise UserError(f"the test {test.name}: a share needs finite values, but '{test.metric}' was never reached")
+    sizes = min(len(sides.favoured), len(sides.against))
+    lost, won = ("contradicted", "supported") if _sign(test, sides.rows) < 0 else ("supported", "contradicted")
+    favoured = [math.isinf(value) for value in sides.favoured.values()]
+    against = [math.isinf(value) for value in sides.against.values()]
+    label, why = "inconclusive", "never_mixed"
+    if all(favoured) and all(against):
+        why = "never_both"
+    elif all(favoured) and not any(against):
+        label, why = lost, "never"
+    elif all(against) and not any(favoured):
+        label, why = won, "never"
+    if label != "inconclusive" and sizes < 2:
+        label, why = "inconclusive", "one_replicate"
+    values = tuple(sides.favoured.values()), tuple(sides.against.values())
+    return Finding(label, why, None, favoured=values[0], against=values[1])
+
+
+def _test(test: Test, place: str, claims: Claims, evidence: pl.DataFrame) -> list[dict[str, Any]]:
+    """One entry for each condition in which both sides were measured, or a single one that says “not tried”."""
+    where = f"{place}.tests.{test.name}"
+    rows = _select(evidence, test, test.select)
+    for name in sorted({row["architecture"] for row in rows}):
+        if name not in claims.architectures:
+            raise UserError(
+                f"{where}: the evidence has the architecture '{name}', which the docket does not know; "
+                "add it under 'architectures' or correct the evidence"
+            )
+    reference = _select(evidence, test, {**test.select, **test.relative_to}) if test.relative_to else []
+    entries = []
+    for condition, here in sorted(_grouped(rows, test.by).items(), key=lambda item: _order(item[0])):
+        sides = _sides(test, here, reference, evidence, where)
+        if sides is None:
+            continue
+        _agree(sides.rows, where)
+        finding = weigh(test, sides, claims.level)
+        entries.append(_entry(test, finding, sides, dict(zip(test.by, condition, strict=True)), claims.level))
+    return entries or [_entry(test, Finding("not_tried", "no_evidence", None), Sides({}, {}), {}, claims.level)]
+
+
+def _sides(test: Test, here: list[Row], reference: list[Row], evidence: pl.DataFrame, where: str) -> Sides | None:
+    """Both sides of one condition, or None when one of them was not measured there."""
+    found: dict[str, dict[int | None, float]] = {}
+    used: list[Row] = []
+    baseline = baseline_variant = None
+    if test.baseline:
+        best = _best_baseline(test, sorted({row["task"] for row in here}), evidence, here, where)
+        if best is None:
+            return None
+        baseline, baseline_variant = best["value"], best["variant"]
+        used.append(best)
+        found[test.baseline.architecture] = {None: best["value"]}
+    for side in (test.favoured, test.against):
+        if test.baseline and side == test.baseline.architecture:
+            continue
+        rows = [row for row in here if row["architecture"] == side]
+        values = _by_replicate(rows, where)
+        used += rows
+        if test.relative_to:
+            same = [column for column in test.by if column not in test.relative_to]
+            others = [
+                row
+                for row in reference
+                if row["architecture"] == side and rows and all(row[column] == rows[0][column] for column in same)
+            ]
+            before = _by_replicate(others, where)
+            if any(math.isinf(value) for value in [*values.values(), *before.values()]):
+                raise UserError(f"{where}: a gain needs finite values, but '{test.metric}' was never reached")
+            values = {key: value - before[key] for key, value in values.items() if key in before}
+            used += others
+        if not values:
+            return None
+        found[side] = values
+    return Sides(found[test.favoured], found[test.against], baseline, baseline_variant, used)
+
+
+def _best_baseline(test: Test, tasks: list[str], evidence: pl.DataFrame, here: list[Row], where: str) -> Row | None:
+    """The baseline row that is best on the metric in the same task (the first by name when several are equal)."""
+    assert test.baseline is not None
+    rows = [
+        row
+        for row in _select(evidence, test, test.baseline.select)
+        if row["architecture"] == test.baseline.architecture and row["task"] in tasks
+    ]
+    if not rows:
+        return None
+    if len(tasks) > 1:
+        raise UserError(f"{where}: a test with a baseline must judge each task for itself; add 'task' to 'by'")
+    seen: dict[str, Row] = {}
+    for row in sorted(rows, key=lambda row: row["variant"]):
+        if row["variant"] in seen:
+            _twice(seen[row["variant"]], row, where)
+        seen[row["variant"]] = row
+    sign = _sign(test, here)
+    best = max(seen.values(), key=lambda row: sign * row["value"])
+    if math.isinf(best["value"]):
+        raise UserError(f"{where}: a baseline needs a finite value, but '{test.metric}' was never reached")
+    return best
+
+
+def _by_replicate(rows: list[Row], where: str) -> dict[int | None, float]:
+    """replicate → value; raises ``UserError`` when one replicate has two values or only some rows have replicates."""
+    found: dict[int | None, Row] = {}
+    for row in rows:
+        if row["replicate"] in found:
+            _twice(found[row["replicate"]], row, where)
+        found[row["replicate"]] = row
+    if None in found and len(found) > 1:
+        raise UserError(
+            f"{where}: some rows of {rows[0]['architecture']} have a replicate and others have none; give all one"
+        )
+    return {key: row["value"] for key, row in found.items()}
+
+
+def _twice(first: Row, second: Row, where: str) -> None:
+    differing = [name for name in first if name not in ("value", "run") and first[name] != second[name]]
+    about = f"{first['architecture']} {first['metric']} (runs {first['run']}, {second['run']})"
+    if differing:
+        raise UserError(
+            f"{where} selects several rows for {about} that differ in '{differing[0]}'; "
+            f"name '{differing[0]}' in 'select' or in 'by'"
+        )
+    raise UserError(f"{where}: the evidence holds {about} twice for the same replicate; remove one of the rows")
+
+
+def _agree(rows: list[Row], where: str) -> None:
+    for column in ("unit", "better"):
+        found = sorted({row[column] for row in rows})
+        if len(found) > 1:
+            raise UserError(
+                f"{where}: the rows it compares differ in '{column}' ({', '.join(found)}); measure both sides alike"
+            )
+
+
+def _sign(test: Test, rows: list[Row]) -> int:
+    """+1 when a larger value speaks for the favoured side, −1 when a smaller one does."""
+    if test.direction != "better":
+        return 1 if test.direction == "more" else -1
+    better = rows[0]["better"]
+    if better == "neither":
+        raise UserError(
+            f"the test {test.name}: of '{test.metric}' neither more nor less is better; set 'direction' to more or less"
+        )
+    return 1 if better == "higher" else -1
+
+
+def _log(value: float, test: Test) -> float:
+    if value <= 0:
+        raise UserError(
+            f"the test {test.name}: a ratio needs values above 0, but '{test.metric}' is {value:g} in the evidence; "
+            "use effect 'difference'"
+        )
+    return math.log(value)
+
+
+def _shared(sides: Sides) -> list[int | None]:
+    """The replicates that both sides have; a side without replicates stands beside each of the other's."""
+    if None in sides.favoured:
+        return sorted(sides.against, key=_replicate_order)
+    if None in sides.against:
+        return sorted(sides.favoured, key=_replicate_order)
+    return sorted(sides.favoured.keys() & sides.against.keys(), key=_replicate_order)
+
+
+def _replicate_order(replicate: int | None) -> int:
+    return -1 if replicate is None else replicate
+
+
+def _select(evidence: pl.DataFrame, test: Test, select: dict[Any, Any]) -> list[Row]:
+    wanted = pl.col("metric") == test.metric
+    for column, value in select.items():
+        cells: list[Cell] = value if isinstance(value, list) else [value]
+        if column == "at":
+            wanted &= pl.col("at").is_in([float(cell) for cell in cells])
+        else:
+            wanted &= pl.col(column).is_in([str(cell) for cell in cells])
+    return evidence.filter(wanted).to_dicts()
+
+
+def _grouped(rows: list[Row], by: Sequence[str]) -> dict[Condition, list[Row]]:
+    groups: dict[Condition, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[column] for column in by), []).append(row)
+    return groups
+
+
+def _order(condition: Condition) -> list[tuple[bool, Any]]:
+    return [(cell is not None, "" if cell is None else cell) for cell in condition]
+
+
+def _correct(entries: list[dict[str, Any]], level: float) -> list[str]:
+    """Write Holm's adjusted p into the entries; return their labels with decisions that do not survive taken back."""
+    tested = [entry for entry in entries if entry["p"] is not None]
+    for entry, adjusted in zip(tested, statistics.holm([entry["p"] for entry in tested]), strict=True):
+        entry["p_holm"] = adjusted
+    return [
+        "inconclusive"
+        if entry["label"] in DECIDED and entry["p_holm"] is not None and entry["p_holm"] >= 1 - level
+        else entry["label"]
+        for entry in entries
+    ]
+
+
+def _entry(test: Test, finding: Finding, sides: Sides, condition: Row, level: float) -> dict[str, Any]:
+    """One judged condition as it stands in verdict.json; values are turned back from the effect's scale."""
+    estimate = finding.estimate
+    back = math.exp if test.effect == "ratio" else float
+    compared = [row for row in sides.rows if row["architecture"] in (test.favoured, test.against)]
+
+    def shown(value: float | None) -> float | None:
+        return None if value is None else table_of.finite(_exp(value) if back is math.exp else value)
+
+    def middle(values: Sequence[float]) -> float | None:
+        """Geometric mean beside a ratio, so that the means' ratio is the estimate; else the arithmetic one."""
+        if not values or any(math.isinf(value) for value in values):
+            return None
+        if test.effect == "ratio" and not test.relative_to:
+            return math.exp(fmean(math.log(value) for value in values))
+        return fmean(values)
+
+    return {
+        "name": test.name,
+        "metric": test.metric,
+        "unit": compared[0]["unit"] if compared else "",
+        "effect": test.effect,
+        "favoured": test.favoured,
+        "against": test.against,
+        "baseline": sides.baseline_variant,
+        "relative_to": dict(test.relative_to) if test.relative_to else None,
+        "direction": test.direction if test.direction != "better" or not compared else compared[0]["better"],
+        "rule": test.rule,
+        "margin": test.margin.value,
+        "equal": test.margin.equal,
+        "level": level,
+        "estimate": shown(estimate.value) if estimate else None,
+        "low": shown(estimate.low) if estimate else None,
+        "high": shown(estimate.high) if estimate else None,
+        "exact": bool(estimate and estimate.error == 0 and estimate.freedom is None),
+        "never": finding.why.startswith("never"),
+        "pairs": estimate.pairs if estimate else min(len(finding.favoured), len(finding.against)),
+        "left_out": finding.left_out,
+        "favoured_mean": middle(finding.favoured),
+        "against_mean": middle(finding.against),
+        "baseline_mean": table_of.finite(sides.baseline),
+        "condition": _condition(test, condition, compared),
+        "label": finding.label,
+        "why": finding.why,
+        "p": finding.p,
+        "p_holm": None,
+        "runs": sorted({row["run"] for row in sides.rows}),
+        "needed_pairs": finding.needed_pairs,
+    }
+
+
+def _condition(test: Test, condition: Row, rows: list[Row]) -> Row:
+    """The columns that tell this condition.
+
+    One that is not judged apart is named when all its rows agree on it, and without rows when the test selects it.
+    """
+    told: Row = {}
+    for column in CONDITIONS:
+        cells: set[Any] = {row[column] for row in rows}
+        if not rows and column in test.select and not isinstance(test.select[column], list):
+            cells = {test.select[column]}
+        told[column] = condition.get(column, cells.pop() if len(cells) == 1 else (None if column == "at" else ""))
+    return told
+
+
+def _exp(value: float) -> float:
+    return math.exp(value) if value < 700 else math.inf
+
+
+def _situation(test: SituationTest, entry: dict[str, Any]) -> dict[str, Any]:
+    favoured = {
+        "supported": test.favoured,
+        "contradicted": test.against,
+        "tie": "no_difference",
+    }.get(entry["label"], "unresolved")
+    return {
+        "criterion": test.criterion,
+        "metric": test.metric,
+        "test": test.name,
+        **entry["condition"],
+        "favoured": favoured,
+        **{key: entry[key] for key in ("label", "why", "effect", "estimate", "low", "high", "runs")},
+    }
+
+
+def _summary(labels: Sequence[str]) -> dict[str, Any]:
+    return {"label": combine(labels), "counts": {label: labels.count(label) for label in LABELS}}

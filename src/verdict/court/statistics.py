@@ -1,0 +1,163 @@
+"""The few statistics the court needs, on one scale: an effect above 0 speaks for the favoured side.
+
+Effects are differences, logarithms of ratios, or shares of a gain. Intervals are Student's t on paired replicates
+(Student 1908), Welch's for unpaired ones (Welch 1947) and Fieller's for shares (Fieller 1954), which is exact where a
+ratio of means is wanted and says honestly when the denominator is not clear of zero. Equivalence is two one-sided
+tests (Schuirmann 1987), many tests at once are corrected by Holm's step-down (Holm 1979).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from scipy.special import stdtr, stdtrit  # Student's t alone: scipy.stats would cost a second at start
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An effect with its interval. ``low``/``high`` are None when the data cannot give one (a single replicate).
+
+    ``error`` is the standard error (0 for a value that is exact, None when unknown), ``freedom`` the t distribution's
+    degrees of freedom (None when exact or unknown), ``pairs`` the number of replicates behind it.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    error: float | None
+    freedom: float | None
+    pairs: int
+
+
+def exact(value: float) -> Estimate:
+    """A counted, deterministic value: the interval is the value itself."""
+    return Estimate(value, value, value, 0.0, None, 1)
+
+
+def mean_interval(values: Sequence[float], level: float) -> Estimate:
+    """Mean of the replicates with its t-interval; one replicate has an estimate and no interval."""
+    count = len(values)
+    if count == 0:
+        raise ValueError("no values")
+    centre = fmean(values)
+    if count == 1:
+        return Estimate(centre, None, None, None, None, 1)
+    error = spread(values) / math.sqrt(count)
+    half = quantile(level, count - 1) * error
+    return Estimate(centre, centre - half, centre + half, error, count - 1, count)
+
+
+def welch_interval(favoured: Sequence[float], against: Sequence[float], level: float) -> Estimate:
+    """Difference of two independent means with Welch's interval; a side with one replicate gives no interval."""
+    centre = fmean(favoured) - fmean(against)
+    pairs = min(len(favoured), len(against))
+    if pairs < 2:
+        return Estimate(centre, None, None, None, None, pairs)
+    parts = [spread(side) ** 2 / len(side) for side in (favoured, against)]
+    variance = sum(parts)
+    if variance == 0:
+        return Estimate(centre, centre, centre, 0.0, float(len(favoured) + len(against) - 2), pairs)
+    # relative parts keep the squares of very small variances from underflowing to 0/0
+    shares = [part / variance for part in parts]
+    freedom = 1 / sum(share**2 / (len(side) - 1) for share, side in zip(shares, (favoured, against), strict=True))
+    error = math.sqrt(variance)
+    half = quantile(level, freedom) * error
+    return Estimate(centre, centre - half, centre + half, error, freedom, pairs)
+
+
+def share_interval(part: Sequence[float], whole: Sequence[float], level: float) -> Estimate:
+    """mean(part) / mean(whole) of paired gains with Fieller's interval.
+
+    The interval holds the shares s for which a paired t-test does not refuse mean(part − s·whole) = 0. When the
+    whole gain is not clear of zero (or is negative) the share has no meaning: value NaN-free but no interval.
+    """
+    pairs, total = len(whole), fmean(whole)
+    if total <= 0:
+        return Estimate(math.inf if fmean(part) > 0 else -math.inf, None, None, None, None, pairs)
+    value = fmean(part) / total
+    if pairs < 2:
+        return Estimate(value, None, None, None, None, pairs)
+    critical = quantile(level, pairs - 1) ** 2 / pairs
+    variance_whole, variance_part = spread(whole) ** 2, spread(part) ** 2
+    mean_part = fmean(part)
+    covariance = math.fsum((p - mean_part) * (w - total) for p, w in zip(part, whole, strict=True)) / (pairs - 1)
+    a = total**2 - critical * variance_whole
+    b = mean_part * total - critical * covariance
+    c = mean_part**2 - critical * variance_part
+    error = spread([p - value * w for p, w in zip(part, whole, strict=True)]) / math.sqrt(pairs) / total
+    if a <= 0:
+        return Estimate(value, None, None, error, pairs - 1, pairs)
+    root = math.sqrt(max(b * b - a * c, 0.0))
+    return Estimate(value, (b - root) / a, (b + root) / a, error, pairs - 1, pairs)
+
+
+def spread(values: Sequence[float]) -> float:
+    """Sample standard deviation (n − 1); 0 for fewer than two values."""
+    if len(values) < 2 or all(value == values[0] for value in values):
+        return 0.0
+    centre = fmean(values)
+    return math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1))
+
+
+def quantile(level: float, freedom: float) -> float:
+    """Two-sided critical value of Student's t: 4.303 for level 0.95 and 2 degrees of freedom."""
+    return float(stdtrit(freedom, 0.5 + level / 2))
+
+
+def p_above(estimate: Estimate, border: float) -> float:
+    """One-sided p-value of “the effect is at most ``border``”: small when it is clearly above. 1 when unknown."""
+    if estimate.low is None or estimate.error is None:
+        return 1.0
+    distance = estimate.value - border
+    if estimate.error == 0:
+        return 0.0 if distance > 0 else 1.0
+    assert estimate.freedom is not None
+    return float(stdtr(estimate.freedom, -distance / estimate.error))
+
+
+def p_below(estimate: Estimate, border: float) -> float:
+    """One-sided p-value of “the effect is at least ``border``”: small when it is clearly below. 1 when unknown."""
+    if estimate.low is None or estimate.error is None:
+        return 1.0
+    distance = border - estimate.value
+    if estimate.error == 0:
+        return 0.0 if distance > 0 else 1.0
+    assert estimate.freedom is not None
+    return float(stdtr(estimate.freedom, -distance / estimate.error))
+
+
+def p_equivalent(estimate: Estimate, margin: float) -> float:
+    """Two one-sided tests: small when the effect is clearly inside ±``margin``."""
+    return max(p_above(estimate, -margin), p_below(estimate, margin))
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjusted p-values, in the order given: the chance of any false find stays below the level."""
+    order = sorted(range(len(values)), key=lambda index: values[index])
+    adjusted, running = [0.0] * len(values), 0.0
+    for rank, index in enumerate(order):
+        running = max(running, min(1.0, (len(values) - rank) * values[index]))
+        adjusted[index] = running
+    return adjusted
+
+
+def needed_pairs(deviation: float, distance: float, level: float, limit: int = 10_000) -> int | None:
+    """Replicates until the half-width is below ``distance`` if the spread stays as seen.
+
+    ``deviation`` is the standard deviation of one replicate's effect, ``distance`` that from the estimate to the
+    nearest border between two verdicts. None when it would take more than ``limit``: more runs are not the answer.
+    """
+    if distance <= 0 or not math.isfinite(deviation):
+        return None
+
+    def enough(count: int) -> bool:
+        return quantile(level, count - 1) * deviation / math.sqrt(count) < distance
+
+    if not enough(limit):
+        return None
+    low, high = 1, limit  # the half-width falls with every replicate, so halving finds the first that is enough
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high

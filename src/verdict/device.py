@@ -1,0 +1,85 @@
+"""The machine: which device, which precision pays on it, and settings of the process that speed both up."""
+
+import contextlib
+import ctypes
+import os
+import resource
+import sys
+
+import torch
+
+from verdict.errors import UserError
+
+
+def choose_device(wanted: str) -> torch.device:
+    """``auto`` is CUDA where there is one, else the CPU. Raises ``UserError`` for a device that is not there."""
+    if wanted not in ("auto", "cpu", "cuda"):
+        raise UserError(f"`device` is '{wanted}'; write auto, cpu or cuda")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError("`device` is cuda, but torch finds no CUDA device; write auto or cpu")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def choose_precision(wanted: str, device: torch.device) -> str:
+    """``auto`` is bf16 where the device multiplies it natively (twice as fast or more for both architectures; see
+    benchmarks/), else fp32."""
+    if wanted not in ("auto", "fp32", "bf16"):
+        raise UserError(f"`precision` is '{wanted}'; write auto, fp32 or bf16")
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    native = torch.cpu.get_capabilities()
+    return "bf16" if native.get("avx512_bf16") or native.get("amx_bf16") or native.get("arm_bf16") else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
+    """Matrix products in bf16 with fp32 weights, or nothing."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def prepare(threads: int) -> None:
+    """Set the process up: its threads, repeatable kernels, and an allocator that keeps large blocks."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    _keep_large_blocks()
+
+
+def _keep_large_blocks() -> None:
+    """Let glibc keep blocks over 32 MiB (logits) instead of mapping and faulting them anew at every step."""
+    if not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        m_trim_threshold, m_mmap_threshold = -1, -3
+        libc.mallopt(m_mmap_threshold, 1 << 30)
+        libc.mallopt(m_trim_threshold, (1 << 31) - 1)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for the device, so that a clock read next tells the truth."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: the largest resident size of this process so far, or the most memory allocated on the GPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def resident_memory() -> int:
+    """Bytes of this process that are in memory now (0 where the system does not tell)."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as told:
+            return int(told.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        return 0
+
+
+def device_name(device: torch.device) -> str:
+    """What the evidence table says of a device: ``cpu``, or ``cuda: `` and the card's name."""
+    return f"cuda: {torch.cuda.get_device_name(device)}" if device.type == "cuda" else "cpu"

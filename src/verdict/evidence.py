@@ -1,0 +1,125 @@
+"""``python -m verdict.evidence``: put the rows of all metrics files into the one evidence table.
+
+Takes metrics files and histories; leaves evidence.parquet (and .csv), history.parquet, scores.json (for ``dvc metrics
+show``) and learning-curve tables (for ``dvc plots show``).
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from verdict.court import evidence
+from verdict.errors import UserError, run_command
+from verdict.files import read_json, replacing, write_json
+from verdict.measure.rows import NEVER
+
+HISTORY: dict[str, Any] = {
+    "run": pl.String,
+    "stage": pl.String,
+    "task": pl.String,
+    "architecture": pl.String,
+    "variant": pl.String,
+    "replicate": pl.Int64,
+    "step": pl.Int64,
+    "tokens": pl.Int64,
+    "flops": pl.Float64,
+    "seconds": pl.Float64,
+    "train_loss": pl.Float64,
+    "valid_loss": pl.Float64,
+    "valid_bits_per_byte": pl.Float64,
+    "gradient_norm": pl.Float64,
+    "clipped_share": pl.Float64,
+    "learning_rate": pl.Float64,
+}
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """The rows of a metrics file."""
+    told = read_json(path)
+    if not isinstance(told, dict) or "rows" not in told:
+        raise UserError(f"{path} is not a metrics file; remove it and run again")
+    return [{**row, "value": math.inf if row["value"] == NEVER else row["value"]} for row in told["rows"]]
+
+
+def history(folders: Iterable[Path]) -> pl.DataFrame:
+    """All learning curves as one table; ``valid_bits_per_byte`` is empty where the loss is of classes."""
+    points = []
+    for folder in folders:
+        told = read_json(folder / "metrics.json")
+        job = told["job"]
+        in_bits = job["objective"] != "classification"
+        for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines():
+            point = json.loads(line)
+            points.append(
+                {
+                    "run": told["run"],
+                    "stage": job["stage"],
+                    "task": job["task"],
+                    "architecture": job["architecture_name"],
+                    "variant": job["variant"],
+                    "replicate": job["seed"],
+                    "valid_bits_per_byte": point["valid_loss"] if in_bits else None,
+                    **point,
+                }
+            )
+    return pl.DataFrame(points, schema=HISTORY).sort("run", "step")
+
+
+def scores(table: pl.DataFrame) -> dict[str, Any]:
+    """Means over seeds of the test scores and medians of the training speed, nested for ``dvc metrics show``."""
+    trained = table.filter(
+        (pl.col("experiment") == "training") & (pl.col("matching") == "parameters")
+        & pl.col("metric").is_in(["bits_per_byte", "bleu", "chrf", "rouge1", "rouge2", "rougeL", "accuracy", "f1"])
+    )  # fmt: skip
+    timed = table.filter((pl.col("metric") == "train_tokens_per_second") & (pl.col("variable") == ""))
+    found: dict[str, Any] = {}
+    for part, value in ((trained, pl.col("value").mean()), (timed, pl.col("value").median())):
+        keys = ["task", "architecture", "variant", "metric"]
+        for *path, last, number in part.group_by(keys).agg(value).sort(keys).iter_rows():
+            here = found
+            for key in path:
+                here = here.setdefault(key, {}) if key else here
+            here[last] = round(number, 4)
+    return found
+
+
+def curves(points: pl.DataFrame, stage: str) -> pl.DataFrame:
+    """A stage's validation loss over tokens, a column per architecture (means over seeds of the same validation)."""
+    mine = points.filter(pl.col("stage") == stage)
+    numbered = mine.with_columns(pl.int_range(pl.len()).over("run", order_by="step").alias("validation"))
+    means = numbered.group_by("validation", "architecture").agg(pl.col("valid_loss").mean(), pl.col("tokens").mean())
+    wide = means.pivot("architecture", index="validation", values="valid_loss", sort_columns=True).sort("validation")
+    tokens = means.group_by("validation").agg(pl.col("tokens").mean().round(0))
+    return tokens.join(wide, on="validation").sort("validation").drop("validation")
+
+
+def run(metrics: Sequence[Path], folders: Sequence[Path], out: Path) -> None:
+    """Write everything to ``out``."""
+    table = evidence.frame(row for path in sorted(metrics) for row in rows_of(path))
+    points = history(sorted(folders))
+    evidence.write(table, out / "evidence.parquet")
+    with replacing(out / "history.parquet") as aside:
+        points.write_parquet(aside)
+    write_json(out / "scores.json", scores(table))
+    for stage in points["stage"].unique().sort():
+        with replacing(out / "curves" / f"{stage}.csv") as aside:
+            curves(points, stage).write_csv(aside)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m verdict.evidence", description=__doc__)
+    parser.add_argument("--metrics", type=Path, nargs="+", required=True, help="metrics files")
+    parser.add_argument("--runs", type=Path, nargs="*", default=[], help="folders of training runs")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    given = parser.parse_args()
+    run(given.metrics, given.runs, given.out)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,178 @@
+"""``python -m verdict.ledger``: write every job's run into MLflow, once; the only module that imports mlflow.
+
+One process writes the runs of all jobs (four processes that make one SQLite store at once spoil it). A run is known
+by its job and the hash of its metrics file: a job that was not run again keeps its run, one that was gets a new run,
+and the old one is marked ``superseded``. Leaves ledger.json: the MLflow run id of every job.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from verdict.errors import UserError, run_command
+from verdict.files import read_json, sha256, write_json
+from verdict.measure.rows import NEVER
+
+#: what MLflow takes in one call
+METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100
+#: MLflow's longest value of a parameter
+LONGEST = 6000
+#: what MLflow's store keeps for an infinity
+LARGEST = 1.7976931348623157e308
+
+
+def metric_name(row: dict[str, Any], kind: str) -> str:
+    """The name of a row's metric within its run: what tells the run's rows apart, then the metric.
+
+    Rounds of a timing are steps of one metric.
+    """
+    parts = [] if kind in ("train", "evaluate") else [row["architecture"]]
+    if kind not in ("train", "evaluate"):
+        parts.append(row["experiment"])
+    parts += [row["variant"] if kind != "train" else "", row["matching"] if kind == "curves" else ""]
+    if row["variable"]:
+        parts.append(f"{row['variable']}_{row['at']:g}")
+    return re.sub(r"[^\w\-. /]", "_", "/".join([*filter(None, parts), row["metric"]]))
+
+
+def flatten(value: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
+    """Nested settings as dotted names and texts."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from flatten(inner, f"{prefix}.{key}" if prefix else str(key))
+    elif value is not None:
+        yield prefix, str(value)[:LONGEST]
+
+
+class Ledger:
+    """The runs of one MLflow store."""
+
+    def __init__(self, uri: str) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client = MlflowClient(tracking_uri=uri)
+            self.client.search_experiments(max_results=1)
+        except MlflowException as error:
+            raise UserError(f"the MLflow store {uri} does not answer ({error}); check MLFLOW_TRACKING_URI") from error
+        self.experiments: dict[str, str] = {}
+
+    def experiment(self, name: str) -> str:
+        """The id of an experiment, made if there is none."""
+        if name not in self.experiments:
+            found = self.client.get_experiment_by_name(name)
+            self.experiments[name] = found.experiment_id if found else self.client.create_experiment(name)
+        return self.experiments[name]
+
+    def known(self, experiment: str) -> dict[tuple[str, str], str]:
+        """(job, fingerprint) -> run id of the experiment's finished runs that are not superseded."""
+        runs, token = {}, None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment(experiment)], "tags.superseded = 'false' and attributes.status = 'FINISHED'",
+                max_results=1000, page_token=token,
+            )  # fmt: skip
+            runs.update({(run.data.tags["job"], run.data.tags["fingerprint"]): run.info.run_id for run in page})
+            token = page.token
+            if not token:
+                return runs
+
+    def supersede(self, experiment: str, job: str) -> None:
+        """Mark all runs of a job as replaced."""
+        where = f"tags.superseded = 'false' and tags.job = '{job}'"
+        for run in self.client.search_runs([self.experiment(experiment)], where):
+            self.client.set_tag(run.info.run_id, "superseded", "true")
+
+    def log(self, experiment: str, told: dict[str, Any], points: list[dict[str, Any]], tags: dict[str, str]) -> str:
+        """Write one run with its parameters, metrics and history; gives its id."""
+        from mlflow.entities import Metric, Param
+
+        begin = int(told["started"] * 1000)
+        end = begin + int(told["seconds"] * 1000)
+        run = self.client.create_run(
+            self.experiment(experiment), start_time=begin, run_name=told["run"], tags={**tags, "superseded": "false"}
+        )
+        metrics = []
+        for row in told["rows"]:
+            value = LARGEST if row["value"] == NEVER else row["value"]
+            step = row["replicate"] if experiment not in ("train", "evaluate") and row["replicate"] is not None else 0
+            metrics.append(Metric(metric_name(row, experiment), value, end, step))
+        for point in points:
+            when = begin + int(point["seconds"] * 1000)
+            metrics += [
+                Metric(f"history/{name}", point[name], when, point["step"])
+                for name in ("tokens", "flops", "train_loss", "valid_loss", "gradient_norm", "clipped_share")
+            ]
+        metrics.append(Metric("job_seconds", told["seconds"], end, 0))
+        params = [Param(name, value) for name, value in flatten(told["job"])]
+        for at in range(0, max(len(params), 1), PARAMS_AT_ONCE):
+            self.client.log_batch(run.info.run_id, params=params[at : at + PARAMS_AT_ONCE])
+        for at in range(0, len(metrics), METRICS_AT_ONCE):
+            self.client.log_batch(run.info.run_id, metrics=metrics[at : at + METRICS_AT_ONCE])
+        self.client.set_terminated(run.info.run_id, end_time=end)
+        return run.info.run_id
+
+
+def run(metrics: list[Path], cards: list[Path], machine: Path, uri: str, out: Path) -> None:
+    """Bring the store up to date with the metrics files and write ledger.json."""
+    ledger = Ledger(uri)
+    corpora = {card["task"]: card["sha256"] for card in map(read_json, cards)}
+    about = read_json(machine)
+    by_experiment: dict[str, list[Path]] = {}
+    for path in metrics:
+        by_experiment.setdefault(read_json(path)["run"].split("/")[0], []).append(path)
+    runs: dict[str, str] = {}
+    experiments: dict[str, str] = {}
+    new = 0
+    for experiment, paths in sorted(by_experiment.items()):
+        known = ledger.known(experiment)
+        for path in sorted(paths):
+            told = read_json(path)
+            key = (told["run"], sha256(path))
+            if key not in known:
+                history = path.parent / "history.jsonl"
+                lines = history.read_text(encoding="utf-8").splitlines() if experiment == "train" else []
+                points = [json.loads(line) for line in lines]
+                first = told["rows"][0] if told["rows"] else {}
+                tags = {
+                    "job": key[0], "fingerprint": key[1], "edition": about["edition"], "kind": experiment,
+                    "git_commit": about["commit"] or "unknown", "task": first.get("task", ""),
+                    "corpus_sha256": corpora.get(first.get("task", ""), ""),
+                }  # fmt: skip
+                if experiment in ("train", "evaluate"):
+                    tags |= {"architecture": first["architecture"], "seed": str(first["replicate"])}
+                ledger.supersede(experiment, key[0])
+                known[key] = ledger.log(experiment, told, points, tags)
+                new += 1
+            runs[key[0]], experiments[key[0]] = known[key], ledger.experiment(experiment)
+    print(f"ledger: {new} new runs, {len(runs) - new} kept in {uri}", file=sys.stderr)
+    write_json(out, {"runs": runs, "experiments": experiments, "tracking_uri": _without_password(uri)})
+
+
+def _without_password(uri: str) -> str:
+    """The address without a user and password in it: ledger.json is published."""
+    return re.sub(r"://[^/@]+@", "://", uri)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m verdict.ledger", description=__doc__)
+    parser.add_argument("--metrics", type=Path, nargs="+", required=True, help="metrics files of all jobs")
+    parser.add_argument("--cards", type=Path, nargs="*", default=[], help="cards of the corpora")
+    parser.add_argument("--machine", type=Path, required=True, help="machine.json")
+    parser.add_argument("--out", type=Path, required=True, help="ledger.json to write")
+    given = parser.parse_args()
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    run(given.metrics, given.cards, given.machine, uri, given.out)
+
+
+if __name__ == "__main__":
+    run_command(main)

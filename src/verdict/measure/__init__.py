@@ -1,0 +1,1 @@
+"""Measurements: each module writes rows of the evidence table for one kind of question."""

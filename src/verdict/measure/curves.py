@@ -1,0 +1,106 @@
+"""``python -m verdict.measure.curves``: what the learning curves of a stage say at equal cost.
+
+Takes the histories of a stage's runs and its speed.json; leaves curves.json (rows): seconds to reach each target
+(steps to it × seconds per token measured in isolation; "never" where the budget was too small), and the loss at equal
+training FLOPs and at equal seconds. Loss between two validations is read off the straight line between them.
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from verdict.errors import run_command
+from verdict.files import read_json
+from verdict.measure.rows import Report
+
+Point = dict[str, Any]
+
+
+def cost_to_reach(points: Sequence[Point], target: float, cost: str = "tokens") -> float:
+    """The cost at which the loss first is ``target`` or less; inf if it never is.
+
+    A target that the first validation has reached already is read as reached there (later than in truth).
+    """
+    before: Point | None = None
+    for point in points:
+        if point["valid_loss"] <= target:
+            if before is None:
+                return float(point[cost])
+            share = (before["valid_loss"] - target) / (before["valid_loss"] - point["valid_loss"])
+            return float(before[cost] + share * (point[cost] - before[cost]))
+        before = point
+    return math.inf
+
+
+def loss_at(points: Sequence[Point], cost: str, at: float) -> float | None:
+    """The loss at a cost; None before the first validation or after the last."""
+    costs = [point[cost] for point in points]
+    if not costs[0] <= at <= costs[-1] * (1 + 1e-9):
+        return None
+    return float(np.interp(at, costs, [point["valid_loss"] for point in points]))
+
+
+def seconds_per_token(speed_rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Median over rounds of the training speed on the stage's own batches, by architecture."""
+    found: dict[str, list[float]] = {}
+    for row in speed_rows:
+        if row["metric"] == "train_tokens_per_second" and row["variable"] == "":
+            found.setdefault(row["architecture"], []).append(1.0 / row["value"])
+    return {architecture: float(np.median(values)) for architecture, values in found.items()}
+
+
+def run(stage: str, targets: Sequence[float], folders: Sequence[Path], speed: Path, out: Path) -> None:
+    """Write the rows of a stage."""
+    told = read_json(speed)
+    per_token = seconds_per_token(told["rows"])
+    first = told["rows"][0]
+    report = Report(
+        f"curves/{stage}", {"stage": stage, "targets": list(targets)}, task=first["task"], variant=first["variant"],
+        device=first["device"], implementation=first["implementation"],
+    )  # fmt: skip
+    curves: dict[tuple[str, int], list[Point]] = {}
+    for folder in folders:
+        job = read_json(folder / "metrics.json")["job"]
+        points = [json.loads(line) for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+        architecture = job["architecture_name"]
+        for point in points:
+            point["isolated_seconds"] = point["tokens"] * per_token[architecture]
+        curves[architecture, job["seed"]] = points
+    for (architecture, seed), points in sorted(curves.items()):
+        columns = {"architecture": architecture, "replicate": seed}
+        for target in targets:
+            report.add(
+                "seconds_to_target", cost_to_reach(points, target, "isolated_seconds"), "s", "lower",
+                experiment="time_to_quality", variable="target_bits_per_byte", at=target, **columns,
+            )  # fmt: skip
+        for matching, cost in (("flops", "flops"), ("seconds", "isolated_seconds")):
+            # what every architecture of the stage can afford with this seed
+            budget = min(other[-1][cost] for (_, same), other in curves.items() if same == seed)
+            loss = loss_at(points, cost, budget)
+            if loss is not None:
+                report.add(
+                    "valid_bits_per_byte", loss, "bit/byte", "lower",
+                    experiment="training", matching=matching, **columns,
+                )  # fmt: skip
+    report.write(out)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m verdict.measure.curves", description=__doc__)
+    parser.add_argument("--stage", required=True)
+    parser.add_argument("--targets", type=json.loads, required=True, help="bits per byte, as a JSON list")
+    parser.add_argument("--runs", type=Path, nargs="+", required=True, help="folders of the stage's runs")
+    parser.add_argument("--speed", type=Path, required=True, help="speed.json of the stage")
+    parser.add_argument("--out", type=Path, required=True, help="file to write")
+    given = parser.parse_args()
+    run(given.stage, given.targets, given.runs, given.speed, given.out)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,129 @@
+"""``python -m verdict.measure.machine``: what this machine is and how fast it multiplies matrices at best.
+
+Leaves machine.json (processor, memory, versions, commit) and device.json (rows: the peak that utilisation is read
+against, per precision, the best of the ways torch has).
+"""
+
+import argparse
+import os
+import platform
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from verdict.device import choose_device, device_name, prepare
+from verdict.errors import run_command
+from verdict.files import write_json
+from verdict.measure.rows import Report
+from verdict.measure.timing import rounds
+
+PACKAGES = (
+    "torch",
+    "numpy",
+    "tokenizers",
+    "safetensors",
+    "sacrebleu",
+    "rouge-score",
+    "scikit-learn",
+    "scipy",
+    "polars",
+)
+#: rows and columns of the matrices multiplied
+SIZE = 2048
+
+
+def processor() -> str:
+    """The processor's name as the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as told:
+            names = [line.split(":", 1)[1].strip() for line in told if line.startswith("model name")]
+        return names[0]
+    except (OSError, IndexError):
+        return platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """The git commit of the working directory, with ``-dirty`` if tracked files were changed; None outside git."""
+    try:
+        told = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True, text=True, check=True, timeout=30,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return told.stdout.strip() or None
+
+
+def describe(edition: str) -> dict[str, object]:
+    """Everything about the machine that the page shows."""
+    versions = {name: metadata.version(name) for name in PACKAGES}
+    cuda = torch.cuda.is_available()
+    return {
+        "cpu": processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "gpu": torch.cuda.get_device_name() if cuda else None,
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "versions": versions,
+        "commit": commit(),
+        "edition": edition,
+    }
+
+
+def products(device: torch.device) -> dict[str, dict[str, Callable[[], object]]]:
+    """Per precision, the ways to multiply that compete for the peak."""
+    found: dict[str, dict[str, Callable[[], object]]] = {}
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        a, b = (torch.randn(SIZE, SIZE, device=device).to(dtype) for _ in range(2))
+        found[name] = {"mm": partial(torch.mm, a, b), "linear": partial(torch.nn.functional.linear, a, b)}
+    return found
+
+
+def medium_is_exact(device: torch.device) -> bool:
+    """Whether the setting "medium" still multiplies in fp32 (on some CPUs it only takes another library)."""
+    a, b = (torch.randn(SIZE, SIZE, device=device) for _ in range(2))
+    exact = a.double() @ b.double()
+    setting = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    error = ((a @ b).double() - exact).norm() / exact.norm()
+    torch.set_float32_matmul_precision(setting)
+    return error.item() < 1e-5
+
+
+def run(device: torch.device, edition: str, machine: Path, rows: Path) -> None:
+    """Write both files."""
+    write_json(machine, describe(edition))
+    report = Report("device", {"size": SIZE}, experiment="device", architecture="device", device=device_name(device))
+    setting = torch.get_float32_matmul_precision()
+    for precision, ways in products(device).items():
+        best: dict[str, float] = {}
+        for level in ("highest", "medium") if precision == "fp32" and medium_is_exact(device) else ("highest",):
+            torch.set_float32_matmul_precision(level)
+            for _, way, seconds in rounds(ways, 5, device):
+                name = f"{way}/{level}"
+                best[name] = max(best.get(name, 0.0), 2 * SIZE**3 / seconds)
+        report.add("matmul_flops_per_second", max(best.values()), "FLOP/s", "higher", variant=precision)
+    torch.set_float32_matmul_precision(setting)
+    report.write(rows)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m verdict.measure.machine", description=__doc__)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--edition", required=True, help="name of the edition, for the page")
+    parser.add_argument("--threads", type=int, required=True, help="CPU threads: all of the machine's")
+    parser.add_argument("--machine", type=Path, required=True, help="file to write the description to")
+    parser.add_argument("--rows", type=Path, required=True, help="file to write the rows to")
+    given = parser.parse_args()
+    prepare(given.threads)
+    run(choose_device(given.device), given.edition, given.machine, given.rows)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,142 @@
+"""``python -m verdict.measure.quality``: what a trained model is worth on the test split.
+
+Takes folders of models, the encoded task and its corpus; leaves in each evaluation.json (rows) and outputs.jsonl (each
+output beside its reference). One path for every architecture: teacher-forced loss in fp32, the same search, the same scorers.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from verdict.device import choose_device, device_name, prepare
+from verdict.errors import run_command
+from verdict.files import read_json, write_text
+from verdict.measure.rows import Report
+from verdict.measure.scores import SCORES
+from verdict.models.families import EncoderDecoder, MaskedEncoder
+from verdict.models.generation import beam_search
+from verdict.tokens import tokenizer as bpe
+from verdict.tokens.__main__ import read_records
+from verdict.training import store
+from verdict.training.batches import Batch, Source, open_split
+from verdict.training.loop import evaluate, loss_of, move
+from verdict.training.objectives import OBJECTIVES
+from verdict.training.settings import Job
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How to evaluate."""
+
+    #: records of the test split to read (0: all)
+    test_records: int = 0
+    #: beams of each search, 1 is greedy
+    beams: list[int] = field(default_factory=lambda: [1])
+    length_penalty: float = 1.0
+    #: most pieces of an output
+    longest_output: int = 48
+    #: language of the outputs, as the scorers need it
+    language: str = ""
+
+
+@torch.inference_mode()
+def search(
+    model: EncoderDecoder, batches: Iterator[Batch], beams: int, evaluation: Evaluation, device: torch.device
+) -> dict[int, list[int]]:
+    """The output of every record, by record number."""
+    found: dict[int, list[int]] = {}
+    for batch in batches:
+        batch = move(batch, device)
+        rows = len(batch["source"])
+        limits = torch.full((rows,), evaluation.longest_output, device=device)
+        decoding = model.start(batch["source"], batch["source_lengths"], evaluation.longest_output)
+        pieces = beam_search(model.step, decoding, rows, bpe.BEGIN, bpe.END, limits, beams, evaluation.length_penalty)
+        found.update(zip(batch["index"].tolist(), pieces, strict=True))
+    return found
+
+
+@torch.inference_mode()
+def classify(model: MaskedEncoder, batches: Iterator[Batch], device: torch.device) -> dict[int, int]:
+    """The class of every record, by record number."""
+    found: dict[int, int] = {}
+    for batch in batches:
+        batch = move(batch, device)
+        chosen = model.classify(batch["tokens"], batch["lengths"]).argmax(-1)
+        found.update(zip(batch["index"].tolist(), chosen.tolist(), strict=True))
+    return found
+
+
+def run(evaluation: Evaluation, folder: Path, tokens: Path, corpus: Path) -> None:
+    """Evaluate the model in ``folder`` and write evaluation.json and outputs.jsonl there."""
+    job = Job.from_dict(read_json(folder / "metrics.json")["job"])
+    device = choose_device(job.device)
+    model = store.load(folder).to(device).eval()
+    told = read_json(tokens / "tokens.json")
+    data: Source = open_split(tokens, job.objective, "test", job.training, told["vocabulary"])
+    piece_bytes = torch.from_numpy(np.load(tokens / "piece_bytes.npy")).to(device)
+    report = Report(
+        f"evaluate/{job.name}", {"evaluation": asdict(evaluation), "train": job.to_dict()}, experiment="training", task=job.task,
+        architecture=job.architecture_name, variant=job.variant, matching="parameters", replicate=job.seed,
+        device=device_name(device), implementation="kernel",
+    )  # fmt: skip
+    totals = evaluate(model, data.in_order(evaluation.test_records), OBJECTIVES[job.objective], piece_bytes)
+    if totals["bytes"]:
+        report.add("bits_per_byte", loss_of(totals), "bit/byte", "lower")
+    outputs: list[dict[str, str]] = []
+    if job.objective == "sequence_pairs":
+        assert isinstance(model, EncoderDecoder)
+        records = list(read_records(corpus / "test.jsonl"))
+        tokenizer = bpe.load(tokens / "tokenizer.json")
+        for beams in evaluation.beams:
+            variant = "greedy" if beams == 1 else "beam"
+            found = search(model, data.in_order(evaluation.test_records), beams, evaluation, device)
+            numbers = sorted(found)
+            texts = tokenizer.decode_batch([found[i] for i in numbers])
+            references = [records[i]["target"] for i in numbers]
+            scores, signature = SCORES[job.task](texts, references, evaluation.language)
+            report.job[f"signature.{variant}"] = signature
+            for metric, value in scores.items():
+                report.add(metric, value, "%", "higher", variant=variant)
+            outputs += [
+                {"source": records[i]["source"], "reference": records[i]["target"], "output": text, "variant": variant}
+                for i, text in zip(numbers, texts, strict=True)
+            ]
+    if job.objective == "classification":
+        assert isinstance(model, MaskedEncoder)
+        records = list(read_records(corpus / "test.jsonl"))
+        chosen = classify(model, data.in_order(evaluation.test_records), device)
+        numbers = sorted(chosen)
+        given = [told["labels"][chosen[i]] for i in numbers]
+        scores, signature = SCORES[job.task](given, [records[i]["label"] for i in numbers])
+        report.job["signature"] = signature
+        for metric, value in scores.items():
+            report.add(metric, value, "%", "higher")
+        outputs += [
+            {"text": records[i]["text"], "reference": records[i]["label"], "output": label}
+            for i, label in zip(numbers, given, strict=True)
+        ]
+    write_text(folder / "outputs.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in outputs))
+    report.write(folder / "evaluation.json")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m verdict.measure.quality", description=__doc__)
+    parser.add_argument("--evaluation", type=json.loads, required=True, help="the evaluation as JSON")
+    parser.add_argument("--models", type=Path, nargs="+", required=True, help="folders of trained models of one task")
+    parser.add_argument("--tokens", type=Path, required=True, help="folder of the encoded task")
+    parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    given = parser.parse_args()
+    prepare(given.threads)
+    for folder in given.models:
+        run(Evaluation(**given.evaluation), folder, given.tokens, given.corpus)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,56 @@
+"""Rows of the evidence table, as every measuring and training job writes them into its metrics.json.
+
+A metrics file: {"run": name, "rows": [...], "job": settings, "started": unix seconds, "seconds": wall-clock seconds}.
+The columns are described in ``verdict.court.evidence``.
+"""
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from verdict.files import write_json
+
+#: every column but metric, value, unit and better, with the value that says "does not apply"
+BLANK: dict[str, Any] = {
+    "experiment": "",
+    "task": "",
+    "architecture": "",
+    "variant": "",
+    "matching": "",
+    "size": "",
+    "replicate": None,
+    "device": "",
+    "implementation": "",
+    "variable": "",
+    "at": None,
+}
+
+
+#: how a metrics file writes a value that was not reached within the budget (+inf in the table)
+NEVER = "never"
+
+
+class Report:
+    """Collects the rows of one job and writes its metrics file."""
+
+    def __init__(self, run: str, job: dict[str, Any], **common: Any) -> None:
+        self.run, self.job, self.common = run, job, common
+        self.started = time.time()
+        self.rows: list[dict[str, Any]] = []
+
+    def add(self, metric: str, value: float, unit: str, better: str, **columns: Any) -> None:
+        """Add a measurement; ``columns`` overrules what all rows of the job have in common.
+
+        Raises ``ValueError`` for a column that the table does not have.
+        """
+        row = {**BLANK, **self.common, **columns}
+        if unknown := set(row) - set(BLANK):
+            raise ValueError(f"evidence has no column {sorted(unknown)}")
+        told: float | str = NEVER if math.isinf(value) else float(value)  # JSON has no infinity
+        self.rows.append({**row, "metric": metric, "value": told, "unit": unit, "better": better, "run": self.run})
+
+    def write(self, path: Path) -> None:
+        """Write metrics.json."""
+        told = {"run": self.run, "job": self.job, "rows": self.rows}
+        write_json(path, {**told, "started": self.started, "seconds": time.time() - self.started})

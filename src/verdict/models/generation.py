@@ -1,0 +1,68 @@
+"""Greedy and beam search over any family that steps; batched, one code path for every architecture.
+
+Shapes: B rows, K beams, V vocabulary.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from verdict.models.families import Decoding, reorder
+
+Step = Callable[[Tensor, Decoding], tuple[Tensor, Decoding]]
+
+
+@torch.inference_mode()
+def beam_search(
+    step: Step,
+    decoding: Decoding,
+    rows: int,
+    begin: int,
+    end: int,
+    limits: Tensor,
+    beams: int = 1,
+    length_penalty: float = 1.0,
+) -> list[list[int]]:
+    """The best continuation of each row, without ``begin`` and ``end``.
+
+    Scores are log-probabilities divided by ((5 + length) / 6) ** length_penalty (Wu et al. 2016, equation 14); a
+    finished beam keeps its score and its place until something better comes. One beam is greedy search.
+    ``limits`` [B]: most tokens each row may get, ``end`` included.
+    """
+    device = limits.device
+    if beams > 1:
+        decoding = reorder(decoding, torch.arange(rows, device=device).repeat_interleave(beams))
+    tokens = torch.full((rows * beams,), begin, device=device)
+    scores = torch.full((rows, beams), float("-inf"), device=device)
+    scores[:, 0] = 0.0
+    lengths = torch.zeros(rows, beams, device=device)
+    finished = torch.zeros(rows, beams, dtype=torch.bool, device=device)
+    history = torch.empty(rows, beams, 0, dtype=torch.long, device=device)
+    for taken in range(1, int(limits.max()) + 1):
+        logits, decoding = step(tokens, decoding)
+        vocabulary = logits.shape[-1]
+        logs = logits.float().log_softmax(-1).view(rows, beams, vocabulary)
+        # a finished beam has one continuation, which costs nothing and is not counted
+        frozen = torch.full_like(logs[0, 0], float("-inf"))
+        frozen[end] = 0.0
+        logs = torch.where(finished[:, :, None], frozen, logs)
+        total = scores[:, :, None] + logs
+        after = torch.where(finished, lengths, torch.full_like(lengths, taken))
+        ranked = total / ((5.0 + after) / 6.0)[:, :, None] ** length_penalty
+        index = ranked.view(rows, -1).topk(beams).indices
+        parent, piece = index // vocabulary, index % vocabulary
+        scores = total.view(rows, -1).gather(1, index)
+        lengths = after.gather(1, parent)
+        finished = finished.gather(1, parent) | (piece == end) | (limits[:, None] <= taken)
+        history = torch.cat((history.gather(1, parent[:, :, None].expand(-1, -1, taken - 1)), piece[:, :, None]), 2)
+        if finished.all():
+            break
+        tokens = piece.flatten()
+        if beams > 1:
+            decoding = reorder(decoding, (torch.arange(rows, device=device)[:, None] * beams + parent).flatten())
+    best = (scores / ((5.0 + lengths) / 6.0) ** length_penalty).argmax(1)
+    chosen = history[torch.arange(rows, device=device), best].tolist()
+    return [
+        row[: row.index(end)] if end in row else row[: int(limit)] for row, limit in zip(chosen, limits, strict=True)
+    ]

@@ -1,0 +1,161 @@
+"""Multi-head attention (Vaswani et al. 2017) with rotary positions (Su et al. 2021).
+
+Shapes: B rows, T query positions, S key positions, D model width, N heads, E width of a head.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from verdict.models.mixers.base import Mixer
+
+
+class Cache(NamedTuple):
+    """Keys and values of the positions so far, in buffers filled in place."""
+
+    keys: Tensor  # [B, N, capacity, E]
+    values: Tensor  # [B, N, capacity, E]
+    length: int
+
+
+def visible(lengths: Tensor, size: int) -> Tensor:
+    """[B] lengths -> [B, size] bool, true at real positions."""
+    return torch.arange(size, device=lengths.device) < lengths[:, None]
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+    """Scaled dot-product attention: q [B, N, T, E], k and v [B, N, S, E], mask [B, S] bool (true: visible).
+
+    On a CPU torch's fused kernel is slower than written-out products up to about a thousand positions
+    (``benchmarks/attention.py`` measures it), so those are taken there; the result is the same function.
+    """
+    rows, heads, length, size = *q.shape[:3], k.shape[2]
+    if q.device.type != "cpu" or length * size > 1024 * 1024:
+        return F.scaled_dot_product_attention(q, k, v, None if mask is None else mask[:, None, None, :], 0.0, causal)
+    q, k, v = (x.reshape(rows * heads, x.shape[2], x.shape[3]) for x in (q, k, v))
+    scale = 1.0 / math.sqrt(q.shape[-1])
+    if mask is None and not causal:
+        scores = torch.bmm(q * scale, k.transpose(1, 2))
+    else:
+        hidden = torch.zeros((), dtype=q.dtype, device=q.device)
+        if mask is not None:
+            hidden = torch.zeros(rows, 1, size, dtype=q.dtype, device=q.device)
+            hidden = hidden.masked_fill_(~mask[:, None, :], float("-inf"))
+            hidden = hidden.repeat_interleave(heads, 0)
+        if causal:
+            future = torch.full((length, size), float("-inf"), dtype=q.dtype, device=q.device)
+            hidden = hidden + future.triu_(1)
+        scores = torch.baddbmm(hidden.expand(rows * heads, length, size), q, k.transpose(1, 2), alpha=scale)
+    return torch.bmm(scores.softmax(-1).to(v.dtype), v).view(rows, heads, length, -1)
+
+
+class Rotary(nn.Module):
+    """Rotary position embedding: rotates pairs of channels by an angle proportional to the position."""
+
+    def __init__(self, width: int, base: float = 10_000.0) -> None:
+        super().__init__()
+        self.width, self.base = width, base
+        self._table: Tensor | None = None
+
+    def table(self, size: int, like: Tensor) -> Tensor:
+        """[2, size, width/2]: cosines and sines, kept for the largest size seen."""
+        if self._table is None or self._table.shape[1] < size or self._table.device != like.device:
+            with torch.inference_mode(False):  # a table first needed in a validation serves training afterwards
+                steps = torch.arange(max(size, 256), device=like.device, dtype=torch.float32)
+                channels = torch.arange(0, self.width, 2, device=like.device, dtype=torch.float32)
+                angles = steps[:, None] * self.base ** (-channels / self.width)
+                self._table = torch.stack((angles.cos(), angles.sin()))
+        return self._table[:, :size]
+
+    def forward(self, x: Tensor, start: int = 0) -> Tensor:
+        """Rotate x [..., T, E], whose first position is ``start``."""
+        cos, sin = self.table(start + x.shape[-2], x)[:, start:].to(x.dtype)
+        first, second = x.chunk(2, -1)
+        return torch.cat((first * cos - second * sin, first * sin + second * cos), -1)
+
+
+class Attention(Mixer):
+    """Self-attention; its state is the key-value cache."""
+
+    def __init__(self, width: int, inner: int, causal: bool, summary: bool = False, heads: int = 4) -> None:
+        super().__init__(width, inner, causal, summary=False)
+        self.heads = heads
+        self.project_in = nn.Linear(width, 3 * inner, bias=False)
+        self.project_out = nn.Linear(inner, width, bias=False)
+        self.rotary = Rotary(inner // heads)
+
+    @classmethod
+    def granularity(cls, causal: bool, heads: int = 4, **options: Any) -> int:
+        return 2 * heads
+
+    def reset_parameters(self, residual_scale: float) -> None:
+        for part in self.project_in.weight.chunk(3):  # Glorot for q, k and v each, as if they were three layers
+            nn.init.xavier_uniform_(part)
+        nn.init.xavier_uniform_(self.project_out.weight, gain=residual_scale)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)  # [B, T, H] -> [B, N, T, E]
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None, summary: Tensor | None = None) -> Tensor:
+        q, k, v = (self._split(part) for part in self.project_in(x).chunk(3, -1))
+        mask = visible(lengths, x.shape[1]) if lengths is not None and not self.causal else None
+        mixed = attend(self.rotary(q), self.rotary(k), v, mask, self.causal)
+        return self.project_out(mixed.transpose(1, 2).flatten(2))
+
+    def initial_state(self, x: Tensor, capacity: int, summary: Tensor | None = None) -> Cache:
+        shape = (x.shape[0], self.heads, capacity, self.inner // self.heads)
+        return Cache(x.new_empty(shape), x.new_empty(shape), 0)
+
+    def step(self, x: Tensor, state: Cache) -> tuple[Tensor, Cache]:
+        q, k, v = (self._split(part) for part in self.project_in(x[:, None]).chunk(3, -1))
+        now = state.length
+        state.keys[:, :, now : now + 1] = self.rotary(k, now)
+        state.values[:, :, now : now + 1] = v
+        keys, values = state.keys[:, :, : now + 1], state.values[:, :, : now + 1]
+        mixed = attend(self.rotary(q, now), keys, values)
+        return self.project_out(mixed.transpose(1, 2).flatten(1)), Cache(state.keys, state.values, now + 1)
+
+    def flops_per_token(self, context: int) -> int:
+        return 2 * 4 * self.width * self.inner + 2 * 2 * self.inner * context
+
+    def state_floats(self, context: int) -> int:
+        return 2 * self.inner * context
+
+    def chain(self, length: int) -> int:
+        return 1
+
+
+class CrossAttention(nn.Module):
+    """Attention from a decoder over an encoder's output; the same part for every architecture.
+
+    For a recurrent decoder this is Luong et al. 2015 (queries are the decoder's states, all target steps at once).
+    """
+
+    def __init__(self, width: int, heads: int = 4) -> None:
+        super().__init__()
+        self.width, self.heads = width, heads
+        self.query = nn.Linear(width, width, bias=False)
+        self.project_memory = nn.Linear(width, 2 * width, bias=False)
+        self.project_out = nn.Linear(width, width, bias=False)
+
+    def reset_parameters(self, residual_scale: float) -> None:
+        nn.init.xavier_uniform_(self.query.weight)
+        for part in self.project_memory.weight.chunk(2):
+            nn.init.xavier_uniform_(part)
+        nn.init.xavier_uniform_(self.project_out.weight, gain=residual_scale)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)
+
+    def memory(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values [B, N, S, E] of an encoder's output [B, S, D]; computed once per source."""
+        keys, values = self.project_memory(encoded).chunk(2, -1)
+        return self._split(keys), self._split(values)
+
+    def forward(self, x: Tensor, memory: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
+        """x [B, T, D], memory from ``memory``, mask [B, S] bool -> [B, T, D]."""
+        mixed = attend(self._split(self.query(x)), *memory, mask)
+        return self.project_out(mixed.transpose(1, 2).flatten(2))

@@ -1,0 +1,47 @@
+"""What describes a model: an architecture (the swapped part and its surroundings) and the sizes all share.
+
+Plain dataclasses, because training jobs must run where nothing but torch, numpy and tokenizers is installed; the
+checks on values live with the schema of params.yaml (``verdict.settings``).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Family = Literal["language_model", "encoder_decoder", "masked_encoder"]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A setting of the block factory. ``transformer``, ``lstm`` and every rung between them are such settings."""
+
+    #: attention, lstm, or the import path module:Class of a Mixer
+    mixer: str
+    #: blocks in the stack (in each of encoder and decoder)
+    layers: int
+    #: whether a block has a feed-forward part (its width is what the parameter solver then chooses)
+    feedforward: bool
+    #: layer normalisation before each part (pre-norm: Xiong et al. 2020) and at the end
+    norm: bool = True
+    #: residual connection around the mixer (He et al. 2016; for stacked LSTMs Wu et al. 2016)
+    residual: bool = True
+    #: which decoder blocks attend to the source; without any, the decoder starts from a summary of it
+    cross_attention: Literal["every", "last", "none"] = "every"
+    #: share of values dropped after the embedding and after each part, never along the recurrence (Zaremba et al. 2014)
+    dropout: float = 0.1
+    #: keyword arguments of the mixer's class (heads, forget_bias, …)
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What every architecture of a comparison shares."""
+
+    family: Family
+    #: model width D: of embeddings and of the residual stream
+    width: int
+    #: non-embedding parameters that each architecture is solved for
+    parameters: int
+    #: pieces of the tokenizer
+    vocabulary: int
+    #: classes of the classification head (0: none)
+    classes: int = 0

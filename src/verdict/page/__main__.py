@@ -1,0 +1,45 @@
+"""``python -m verdict.page``: evidence, verdict and docket in, one HTML file out."""
+
+import argparse
+from pathlib import Path
+
+from verdict.errors import UserError, run_command
+
+
+def main() -> None:
+    """Read the files named on the command line and write the page whole or not at all."""
+    parser = argparse.ArgumentParser(
+        prog="python -m verdict.page", description="Write the page: one HTML file that opens offline."
+    )
+    for name, what in (("evidence", "evidence.parquet"), ("history", "history.parquet"), ("verdict", "verdict.json")):
+        parser.add_argument(f"--{name}", type=Path, default=Path("results") / what, help="default: %(default)s")
+    parser.add_argument("--claims", type=Path, default=Path("claims.yaml"), help="the docket (default: %(default)s)")
+    parser.add_argument("--cards", type=Path, nargs="*", default=[], help="the corpora's card.json files")
+    parser.add_argument("--ledger", type=Path, help="run name → MLflow run id")
+    parser.add_argument("--machine", type=Path, help="what the runs were made on")
+    parser.add_argument("--outputs", type=Path, nargs="*", default=[], help="outputs.jsonl files of the runs")
+    parser.add_argument("--out", type=Path, default=Path("reports/index.html"), help="default: %(default)s")
+    arguments = parser.parse_args()
+
+    from verdict.files import write_text  # after parsing, so that --help answers at once
+    from verdict.page import build, inputs, words
+
+    if arguments.out.is_dir():
+        raise UserError(f"{arguments.out} is a folder; name the HTML file to write with --out")
+    found = inputs.read(
+        arguments.evidence,
+        arguments.history,
+        arguments.verdict,
+        arguments.claims,
+        arguments.cards,
+        arguments.ledger,
+        arguments.machine,
+        arguments.outputs,
+    )
+    page = build.render(found, words.load())
+    write_text(arguments.out, page)
+    print(f"{arguments.out}: {len(page.encode('utf-8')) / 2**20:.1f} MiB, open it in any browser")
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,146 @@
+"""The page as one text: templates filled, charts and their library laid in, a policy that lets nothing else run."""
+
+import base64
+import hashlib
+import json
+import re
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from verdict.page import charts
+from verdict.page.content import LABELS, METHOD_NOTES, SAMPLES, SIGNS, Content
+from verdict.page.figures import pointer
+from verdict.page.inputs import Inputs
+from verdict.page.words import LANGUAGES, TOKEN, Words
+
+# shapes in a box of 12 × 12, drawn as the charts draw them
+_MARKS = {
+    "circle": '<circle cx="6" cy="6" r="4.5"/>',
+    "square": '<rect x="2" y="2" width="8" height="8"/>',
+    "triangle-up": '<path d="M6 1.5 11 10.5H1Z"/>',
+    "triangle-down": '<path d="M6 10.5 11 1.5H1Z"/>',
+    "triangle-right": '<path d="M10.5 6 1.5 11V1Z"/>',
+    "triangle-left": '<path d="M1.5 6 10.5 11V1Z"/>',
+    "diamond": '<path d="M6 .8 11 6 6 11.2 1 6Z"/>',
+    "cross": '<path d="M4.5 1h3v3.5H11v3H7.5V11h-3V7.500H1v-3h3.500Z"/>',
+}
+
+
+def render(inputs: Inputs, words: Words) -> str:
+    """The whole page as HTML (UTF-8 text, a few megabytes at most). Pure: the same inputs give the same text."""
+    words = words.extended(
+        {
+            "metric": {name: text.model_dump() for name, text in inputs.claims.metrics.items()},
+            "architecture": {name: text.model_dump() for name, text in inputs.claims.architectures.items()},
+        }
+    )
+    content = Content(inputs, words)
+    others = charts.arranged({row["architecture"] for row in inputs.evidence} - set(charts.SHAPES))
+    script, bundle = Markup(in_script(_resource("page.js"))), Markup(in_script(vega_bundle()))
+    shown: dict[str, Any] = {
+        # in the order of the page, which numbers the charts
+        "areas": content.areas(),
+        "claims": content.claims(),
+        "final": content.final(),
+        "anatomy": content.anatomy(),
+        "scores": content.scores(),
+        "outputs": content.outputs(),
+        "cards": content.cards(),
+        "machine": content.machine(),
+        "runs": content.runs(),
+    }
+    specs = [{"id": item["id"], "spec": item["panel"].spec} for item in content.panels]
+    environment = Environment(
+        loader=PackageLoader("verdict.page", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(
+        t=words.t,
+        words=words,
+        fig=content.fig,
+        pointer=pointer,
+        slug=slug,
+        json=script_json,
+        labels=LABELS,
+        sign=SIGNS.__getitem__,
+        mark=lambda name: mark(name, others),
+        run_ids=content.run_ids,
+        paths=inputs.paths,
+    )
+    return environment.get_template("page.html.j2").render(
+        **shown,
+        specs=specs,
+        chart_words=chart_words(specs, words),
+        samples=SAMPLES,
+        method_notes=METHOD_NOTES,
+        tracking=inputs.ledger.get("tracking_uri", ""),
+        style=Markup(_resource("page.css")),
+        script=script,
+        bundle=bundle,
+        policy=policy(script, bundle),
+    )
+
+
+def policy(*scripts: str) -> str:
+    """A content security policy: no network at all, and no script but these very texts (by their hash)."""
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode()}'" for text in scripts
+    )
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def vega_bundle() -> str:
+    """Vega, Vega-Lite and vega-embed as one script that sets ``window.vegaEmbed`` (from the vl-convert wheel)."""
+    import vl_convert
+
+    return str(vl_convert.javascript_bundle())  # type: ignore[call-arg]  # its stub lacks the default
+
+
+def in_script(text: str) -> str:
+    """Script text as it may stand inside ``<script>``; line ends as the parser leaves them, or the hash differs."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return re.sub(r"<(/script|!--)", lambda found: "<\\" + found[1], text, flags=re.IGNORECASE)
+
+
+def script_json(value: Any) -> Markup:
+    """JSON that may stand inside ``<script type="application/json">``: no ``<``, whatever the data hold.
+
+    Raises ``ValueError`` for NaN and infinities.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def chart_words(specs: list[dict[str, Any]], words: Words) -> dict[str, dict[str, str]]:
+    """The texts of the tokens that occur in the charts: language → key → text."""
+    used = set(re.findall(re.escape(TOKEN) + r"([a-z_]+(?:\.\w+)+)", json.dumps(specs)))
+    return {lang: {key: words.plain(key, lang) for key in sorted(used) if key in words} for lang in LANGUAGES}
+
+
+def mark(name: str, others: list[str]) -> Markup:
+    """An architecture's shape in its colour, as a small inline picture beside its name."""
+    kind = name if name in charts.SHAPES else f"spare{others.index(name) % 4 if name in others else 0}"
+    return Markup(
+        f'<svg class="mark arch-{kind}" viewBox="0 0 12 12" aria-hidden="true" focusable="false">'
+        f"{_MARKS[charts.shape_of(name, others)]}</svg>"
+    )
+
+
+def slug(name: str) -> str:
+    """A run's name as an id: distinct names stay distinct."""
+    return re.sub(r"[^A-Za-z0-9]", lambda found: "-" if found[0] == "/" else f"_{ord(found[0]):x}", name)
+
+
+def _resource(name: str) -> str:
+    return resources.files("verdict.page").joinpath("templates", name).read_text(encoding="utf-8")

@@ -1,0 +1,85 @@
+"""How a judged test is drawn and printed: positions on a common scale where the margin is one unit. No statistics."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from verdict.page.figures import MINUS, NARROW, rounded
+
+REACH = 4.0  # margins shown to either side of no effect; what lies farther out gets an arrow
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Positions in per cent of the drawing's width; None for what the test does not have."""
+
+    zero: float | None
+    estimate: float | None
+    low: float | None
+    high: float | None
+    margin_low: float
+    margin_width: float
+    borders: tuple[float, ...]
+    arrow_left: bool
+    arrow_right: bool
+
+
+def units(test: dict[str, Any], value: float | None) -> float | None:
+    """An effect in margins, above 0 for the favoured side (for a share: below the limit); ratios by their logarithm."""
+    if value is None:
+        return None
+    margin = test["margin"]
+    if test["effect"] == "ratio":
+        return math.log(value) / math.log(margin) if value > 0 else -math.inf
+    if test["effect"] == "share":
+        return (margin - value) / max(margin, 1 - margin)
+    return float(value / margin)
+
+
+def place(amount: float) -> float:
+    """A position in per cent, held inside the drawing."""
+    return round(50 + 50 * max(-1.0, min(1.0, amount / (REACH * 1.05))), 3)
+
+
+def geometry(test: dict[str, Any]) -> Geometry | None:
+    """Where the marks of a test stand; None when it has no estimate (not tried, never reached)."""
+    estimate = units(test, test["estimate"])
+    if estimate is None:
+        return None
+    ends = [units(test, test[key]) for key in ("low", "high")]
+    low, high = (min(ends), max(ends)) if None not in ends else (None, None)  # type: ignore[type-var]
+    rule, equal = test["rule"], test.get("equal")
+    borders: tuple[float, ...]
+    if rule == "superior":
+        band, borders = 1.0, (-1.0, 1.0)
+    elif rule == "at_least":
+        band = abs(units(test, equal) or 0.0)
+        borders = (1.0,)
+    elif rule == "non_inferior":
+        band, borders = 0.0, (-1.0,)
+    else:
+        band, borders = 0.0, (0.0,)
+    outer = [estimate, *(end for end in (low, high) if end is not None)]
+    return Geometry(
+        zero=None if test["effect"] == "share" else 50.0,
+        estimate=None if abs(estimate) > REACH else place(estimate),
+        low=None if low is None else place(low),
+        high=None if high is None else place(high),
+        margin_low=place(-band),
+        margin_width=round(place(band) - place(-band), 3),
+        borders=tuple(place(border) for border in borders),
+        arrow_left=min(outer) < -REACH,
+        arrow_right=max(outer) > REACH,
+    )
+
+
+def show(test: dict[str, Any], value: float | None, signed: bool = True) -> str:
+    """An effect as it is printed: ``+1.2``, ``1.32×``, ``84 %``."""
+    if value is None:
+        return "–"
+    if test["effect"] == "ratio":
+        return f"{rounded(value, 'ratio')}×"
+    if test["effect"] == "share":
+        return f"{rounded(100 * value, '%')}{NARROW}%"
+    text = rounded(value, test["unit"])
+    return text if not signed or value < 0 or text.startswith(MINUS) or value == 0 else f"+{text}"

@@ -1,0 +1,122 @@
+"""Every number that the page prints: how it is rounded, and where it came from.
+
+A figure is ``<data class="figure" value="…">``: the value in full precision and, as ``data-`` attributes, the place
+where it can be found again: a row of the evidence or history (its run, metric, …) or a pointer (RFC 6901) into
+verdict.json, machine.json or a corpus card.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from verdict.page.words import Words
+
+NARROW = "\u202f"  # narrow no-break space: between a number and its unit
+MINUS = "\u2212"
+SCORES = {"points", "%", "percent"}
+EVIDENCE_KEYS = ("run", "metric", "task", "architecture", "variant", "matching", "variable", "at", "replicate")
+
+
+def rounded(value: float, unit: str = "") -> str:
+    """A number as people read it: about four digits, thousands grouped, millions and more with M, G, T.
+
+    ``unit`` decides only the decimals: scores of 0–100 get one or two, bits per byte three.
+    """
+    if not math.isfinite(value):
+        return "∞" if value > 0 else f"{MINUS}∞"
+    sign, size = (MINUS if value < 0 else ""), float(abs(value))
+    if size == 0:
+        text = "0"
+    elif unit == "bytes" and size >= 1024:
+        for name, step in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+            if size >= step:
+                return f"{sign}{_digits(size / step, 3)}{NARROW}{name}"
+        text = f"{size:g}"
+    elif unit in SCORES:
+        text = f"{size:.1f}" if size >= 9.95 else f"{size:.2f}" if size >= 0.1 else _digits(size, 2)
+    elif "bits" in unit or unit in ("bits_per_byte", "bits/byte", "bits per byte"):
+        text = f"{size:.3f}" if size >= 0.1 else _digits(size, 2)
+    elif size >= 999_500:
+        for name, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6)):
+            if size >= scale * 0.9995:
+                text = f"{_digits(size / scale, 3)}{NARROW}{name}"
+                break
+    elif size.is_integer():
+        text = f"{int(size):,}"
+    else:
+        text = _digits(size, 3)
+    return sign + text
+
+
+def _digits(size: float, digits: int) -> str:
+    """``size`` with at least so many significant digits, never in powers of ten unless very small."""
+    if size < 1e-4:
+        return f"{size:.1e}"
+    size = float(f"{size:.{digits - 1}e}") if size < 10**digits else size  # 0.9996 is 1.00, not 1.000
+    decimals = max(0, digits - 1 - math.floor(math.log10(size)))
+    return f"{size:,.{decimals}f}"
+
+
+def tag(value: float | int | str | None, text: str | Markup, **where: Any) -> Markup:
+    """One printed figure with its full value and its provenance (empty provenance values are left out)."""
+    full = "" if value is None else repr(float(value)) if isinstance(value, float) else str(value)
+    data = "".join(
+        f' data-{escape(name.replace("_", "-"))}="{escape(repr(item) if isinstance(item, float) else str(item))}"'
+        for name, item in where.items()
+        if item is not None and item != ""
+    )
+    return Markup(f'<data class="figure" value="{escape(full)}"{data}>{escape(text)}</data>')
+
+
+class Figures:
+    """Prints figures in the page's words."""
+
+    def __init__(self, words: Words) -> None:
+        self.words = words
+
+    def evidence(self, row: Mapping[str, Any]) -> Markup:
+        """A measured value: one row of the evidence."""
+        value = float(row["value"])
+        text = self.words.t("figure.never") if math.isinf(value) else rounded(value, row["unit"])
+        return tag(value, text, source="evidence", **{key: row[key] for key in EVIDENCE_KEYS})
+
+    def history(self, row: Mapping[str, Any], metric: str, unit: str = "") -> Markup:
+        """A point of a learning curve, found again by its run and token count."""
+        return tag(
+            row[metric],
+            rounded(row[metric], unit),
+            source="history",
+            run=row["run"],
+            metric=metric,
+            tokens=row["tokens"],
+        )
+
+    def verdict(
+        self,
+        value: float | int | None,
+        pointer: str,
+        unit: str = "",
+        metric: str = "",
+        text: str | Markup | None = None,
+    ) -> Markup:
+        """A value that the judge computed, found again by its pointer into verdict.json."""
+        if value is None:
+            return Markup('<span class="none">–</span>')
+        return tag(
+            value,
+            text if text is not None else rounded(float(value), unit),
+            source="verdict",
+            pointer=pointer,
+            metric=metric,
+        )
+
+    def pointed(self, value: float | int, source: str, pointer: str, unit: str = "") -> Markup:
+        """A value of another JSON file (``machine``, ``card:translation``)."""
+        return tag(value, rounded(float(value), unit), source=source, pointer=pointer)
+
+
+def pointer(*parts: str | int) -> str:
+    """An RFC 6901 pointer: ``pointer("claims", 0, "a/b")`` → ``/claims/0/a~1b``."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)

@@ -1,0 +1,131 @@
+"""What the page is made from, read and checked; the only part of the page that opens files."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from verdict.court import claims as docket
+from verdict.court import evidence as table
+from verdict.errors import UserError
+from verdict.files import read_json
+
+HISTORY = ("run", "task", "architecture", "variant", "replicate", "tokens", "flops", "seconds", "valid_bits_per_byte")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What one run wrote for the test set: records of ``source`` (``text``), ``reference``, ``output``, ``variant``."""
+
+    run: str
+    task: str
+    architecture: str
+    records: list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything the page shows; ``evidence`` and ``history`` are rows, ``paths`` the command line's names."""
+
+    evidence: list[dict[str, Any]]
+    history: list[dict[str, Any]]
+    verdict: dict[str, Any]
+    claims: docket.Claims
+    cards: list[dict[str, Any]] = field(default_factory=list)
+    ledger: dict[str, Any] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
+    outputs: list[Outputs] = field(default_factory=list)
+    paths: dict[str, str] = field(default_factory=dict)
+
+
+def read(
+    evidence: Path,
+    history: Path,
+    verdict: Path,
+    claims: Path,
+    cards: Sequence[Path] = (),
+    ledger: Path | None = None,
+    machine: Path | None = None,
+    outputs: Sequence[Path] = (),
+) -> Inputs:
+    """Read all files; raises ``UserError`` naming the one that is missing, damaged or does not belong here."""
+    found = table.read(evidence)
+    registry = docket.load(claims)
+    judged = _json(verdict)
+    for key, actual, other in (
+        ("docket_sha256", registry.sha256(), claims),
+        ("evidence_sha256", table.fingerprint(found), evidence),
+    ):
+        if judged.get(key) != actual:
+            raise UserError(
+                f"{verdict} was not judged from {other} as it is now ({key} differs); judge again: "
+                f"python -m verdict.judge --evidence {evidence} --claims {claims} --out {verdict}"
+            )
+    rows = found.to_dicts()
+    diary = _json(ledger) if ledger else {}
+    return Inputs(
+        evidence=rows,
+        history=_history(history),
+        verdict=judged,
+        claims=registry,
+        cards=[_json(path) for path in cards],
+        ledger=diary,
+        machine=_json(machine) if machine else {},
+        outputs=[_outputs(path, rows, diary.get("runs", {})) for path in sorted(outputs)],
+        paths={"evidence": str(evidence), "claims": str(claims)},
+    )
+
+
+def _history(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; run the trainings first or name another history file")
+    try:
+        frame = pl.read_parquet(path)
+    except pl.exceptions.PolarsError as error:
+        raise UserError(f"{path} cannot be read as a table; make it again") from error
+    if missing := [name for name in HISTORY if name not in frame.columns]:
+        raise UserError(f"{path} lacks the column '{missing[0]}'; make it again")
+    # steps between two validations are not drawn
+    return frame.filter(pl.col("valid_bits_per_byte").is_not_null()).select(HISTORY).to_dicts()
+
+
+def _json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; run the step that makes it, or name another file")
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold a JSON object; make it again")
+    return content
+
+
+def run_of(path: Path, known: Iterable[str]) -> str:
+    """The run of an ``outputs.jsonl``: the longest known run name its folder ends with, else what follows ``runs/``."""
+    parts = path.parent.parts
+    names = set(known)
+    for start in range(len(parts)):
+        if "/".join(parts[start:]) in names:
+            return "/".join(parts[start:])
+    after = [i for i, part in enumerate(parts) if part == "runs"]
+    return "/".join(parts[after[-1] + 1 :] if after else parts[-1:])
+
+
+def _outputs(path: Path, rows: Sequence[dict[str, Any]], ledger: dict[str, str]) -> Outputs:
+    name = run_of(path, {row["run"] for row in rows} | set(ledger))
+    row = next((row for row in rows if row["run"] == name and row["architecture"] != "device"), None)
+    parts = [*name.split("/"), "", "", ""]
+    records = []
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                record = json.loads(line)
+                if not isinstance(record, dict):
+                    raise UserError(f"{path} line {number} is not a JSON object; make the file again")
+                records.append({key: str(value) for key, value in record.items()})
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is damaged ({error}); remove it and run again") from error
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist; leave it out of --outputs or make it") from error
+    return Outputs(name, row["task"] if row else parts[1], row["architecture"] if row else parts[2], records)

@@ -1,0 +1,69 @@
+"""``python -m verdict.tokens``: train a task's tokenizer on its training split and encode every split once.
+
+Takes data/corpus/{task}; leaves data/tokens/{task}: tokenizer.json, {split}.{field}.npy, {split}.{field}.ends.npy,
+piece_bytes.npy, tokens.json.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from verdict.errors import UserError, run_command
+from verdict.files import replacing_folder, write_json
+from verdict.tokens import tokenizer as bpe
+from verdict.tokens.arrays import encode
+
+#: fields that are encoded as text; every other field of a record is a label
+TEXT_FIELDS = ("text", "source", "target")
+
+
+def read_records(path: Path) -> Iterator[dict[str, str]]:
+    """The records of a corpus split."""
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+def tokenize(corpus: Path, out: Path, vocabulary: int, longest: dict[str, int]) -> None:
+    """Train on train.jsonl (and pretrain.jsonl, if there), encode all splits; ``longest`` pieces per field."""
+    splits = sorted(path.stem for path in corpus.glob("*.jsonl"))
+    records = {split: list(read_records(corpus / f"{split}.jsonl")) for split in splits}
+    fields = [field for field in TEXT_FIELDS if field in records["train"][0]]
+    learned_from = [record for split in ("train", "pretrain") for record in records.get(split, [])]
+    tokenizer = bpe.train((record[field] for record in learned_from for field in fields if field in record), vocabulary)
+    labels = sorted({record["label"] for record in records["train"] if "label" in record})
+    summary: dict[str, dict[str, int]] = {}
+    with replacing_folder(out) as folder:
+        tokenizer.save(str(folder / "tokenizer.json"))
+        np.save(folder / "piece_bytes.npy", np.asarray(bpe.piece_bytes(tokenizer), dtype=np.int64))
+        for split in splits:
+            for field in fields:
+                if field in records[split][0]:
+                    encoded = encode(tokenizer, (r[field] for r in records[split]), longest.get(field), bpe.END)
+                    encoded.save(folder, f"{split}.{field}")
+                    summary[f"{split}.{field}"] = {"records": len(encoded), "pieces": len(encoded.pieces)}
+            if labels and "label" in records[split][0]:
+                unknown = {r["label"] for r in records[split]} - set(labels)
+                if unknown:
+                    raise UserError(f"{corpus}/{split}.jsonl has the label '{min(unknown)}', which train.jsonl has not")
+                numbers = [labels.index(record["label"]) for record in records[split]]
+                np.save(folder / f"{split}.label.npy", np.asarray(numbers, dtype=np.int64))
+        write_json(folder / "tokens.json", {"vocabulary": vocabulary, "labels": labels, "splits": summary})
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m verdict.tokens", description=__doc__)
+    parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
+    parser.add_argument("--vocabulary", type=int, required=True, help="pieces of the tokenizer")
+    parser.add_argument("--longest", type=json.loads, default={}, help='most pieces per field, as {"source": 64}')
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    given = parser.parse_args()
+    tokenize(given.corpus, given.out, given.vocabulary, given.longest)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,56 @@
+"""Byte-level byte-pair encoding (Sennrich et al. 2016; Radford et al. 2019) by the ``tokenizers`` library."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from verdict.errors import UserError
+
+PAD, BEGIN, END, MASK = 0, 1, 2, 3
+SPECIAL = ("<pad>", "<begin>", "<end>", "<mask>")
+#: pieces are kept as 16-bit numbers
+LARGEST_VOCABULARY = 65_536
+
+
+def train(texts: Iterable[str], vocabulary: int) -> Tokenizer:
+    """A tokenizer of ``vocabulary`` pieces: 4 special ones, the 256 bytes, and merges learned from ``texts``.
+
+    Raises ``UserError`` if the vocabulary cannot hold the bytes or the texts are too few to fill it.
+    """
+    least = len(SPECIAL) + 256
+    if not least <= vocabulary <= LARGEST_VOCABULARY:
+        raise UserError(f"`vocabulary` is {vocabulary}; write a number from {least} to {LARGEST_VOCABULARY}")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.encode_special_tokens = True  # a text that says "<end>" does not end there; the file does not keep this
+    if tokenizer.get_vocab_size() < vocabulary:
+        raise UserError(
+            f"the training text gives only {tokenizer.get_vocab_size()} pieces of the {vocabulary} asked for; "
+            "lower `vocabulary` or give more text"
+        )
+    return tokenizer
+
+
+def load(path: Path | str) -> Tokenizer:
+    """Read a tokenizer written by ``python -m verdict.tokens``."""
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def piece_bytes(tokenizer: Tokenizer) -> list[int]:
+    """Bytes of text that each piece stands for (special pieces: 0), so that losses read in bits per byte.
+
+    In byte-level BPE one character of a piece's name is one byte of the text.
+    """
+    names = {number: name for name, number in tokenizer.get_vocab(with_added_tokens=True).items()}
+    return [0 if number < len(SPECIAL) else len(names[number]) for number in range(len(names))]

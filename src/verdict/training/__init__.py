@@ -1,0 +1,1 @@
+"""One training loop for every architecture and family: data order, objective, optimizer, checkpoints, history."""

@@ -1,0 +1,232 @@
+"""The training loop: AdamW, warm-up then a constant rate, clipping, averaging, validation at fixed token counts."""
+
+import hashlib
+import json
+import math
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from verdict.device import autocast
+from verdict.models.families import Model
+from verdict.training import checkpoint
+from verdict.training.averaging import Average
+from verdict.training.batches import Batch, Source
+from verdict.training.checkpoint import Progress
+from verdict.training.objectives import OBJECTIVES, Cost, training_flops
+from verdict.training.settings import Job, Training
+
+#: seconds between progress lines
+PROGRESS_EVERY = 10.0
+#: seconds between checkpoints, at least
+CHECKPOINT_EVERY = 20.0
+
+
+def make_optimizer(model: Model, training: Training) -> torch.optim.AdamW:
+    """AdamW (Loshchilov & Hutter 2019); matrices decay, vectors (biases, norms) and embeddings do not."""
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    decayed = [p for name, p in named if p.ndim >= 2 and not name.startswith("embedding.")]
+    kept = [p for name, p in named if p.ndim < 2 or name.startswith("embedding.")]
+    groups = [{"params": decayed, "weight_decay": training.weight_decay}, {"params": kept, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=training.learning_rate, betas=(0.9, 0.98), eps=1e-9, fused=True)
+
+
+def move(batch: Batch, device: torch.device) -> Batch:
+    """The batch on a device."""
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+
+
+def train_step(
+    model: Model,
+    batch: Batch,
+    cost: Callable[..., Cost],
+    piece_bytes: Tensor,
+    optimizer: torch.optim.Optimizer,
+    precision: str,
+    clip: float,
+) -> tuple[Cost, Tensor]:
+    """One step of the optimizer on the mean loss; gives the cost and the gradient's norm before clipping.
+
+    The speed measurements time exactly this function.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    with autocast(piece_bytes.device, precision):
+        found = cost(model, batch, piece_bytes)
+    (found.nats / found.predicted).backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip, foreach=True)
+    optimizer.step()
+    return found, norm
+
+
+@torch.inference_mode()
+def evaluate(
+    model: Model, batches: Iterator[Batch], cost: Callable[..., Cost], piece_bytes: Tensor
+) -> dict[str, float]:
+    """Summed losses over batches in fp32: nats, predictions, bytes; the one evaluation path of every architecture."""
+    model.eval()
+    totals = {"nats": 0.0, "predicted": 0, "bytes": 0}
+    for batch in batches:
+        found = cost(model, move(batch, piece_bytes.device), piece_bytes)
+        totals["nats"] += found.nats.double().item()
+        totals["predicted"] += found.predicted
+        totals["bytes"] += found.bytes
+    model.train()
+    return totals
+
+
+def loss_of(totals: dict[str, float]) -> float:
+    """Bits per byte, or nats per prediction where predictions stand for no bytes (classes)."""
+    if totals["bytes"]:
+        return totals["nats"] / math.log(2) / totals["bytes"]
+    return totals["nats"] / totals["predicted"]
+
+
+class StoppedError(Exception):
+    """The run was asked to end (SIGTERM); its checkpoint is written."""
+
+
+def train(
+    job: Job,
+    model: Model,
+    data: Source,
+    validation: Source,
+    piece_bytes: Tensor,
+    precision: str,
+    folder: Path,
+    start_from: str = "",
+) -> Progress:
+    """Train ``model`` in place and leave the averaged weights in it; resumes from ``folder``'s checkpoint, if any.
+
+    ``start_from``: a fingerprint of the data and of the weights the run begins with, so that a checkpoint of others is
+    not taken up. Raises ``StoppedError`` after SIGTERM and ``FloatingPointError`` if the loss is no longer finite.
+    """
+    settings, cost = job.training, OBJECTIVES[job.objective]
+    optimizer = make_optimizer(model, settings)
+    average = Average(list(model.parameters()))
+    torch.manual_seed(job.seed)
+    fingerprint = _fingerprint(job, precision, start_from)
+    saved = folder / "checkpoint.safetensors"
+    now = checkpoint.load(saved, fingerprint, model, optimizer, average)
+    if now:
+        _say(f"{job.name}: resumed at step {now.step}")
+    now = now or Progress()
+    every = settings.budget_tokens / settings.validations
+    stop = _StopRequest()
+    clock = said = kept = began = time.monotonic()
+    began_tokens = now.tokens
+    model.train()
+
+    def hold_clock() -> None:
+        """Validation and checkpoints are not training time."""
+        nonlocal clock
+        now.seconds += time.monotonic() - clock
+        clock = time.monotonic()
+
+    def validate() -> None:
+        nonlocal clock
+        hold_clock()
+        average.swap()
+        valid_loss = loss_of(evaluate(model, validation.in_order(settings.validation_records), cost, piece_bytes))
+        average.swap()
+        loss, predicted, norm, clipped, steps = now.tally.tolist()
+        if not math.isfinite(loss) or not math.isfinite(valid_loss):
+            worst = valid_loss if math.isfinite(loss) else loss
+            raise FloatingPointError(f"{job.name}: the loss is {worst} at step {now.step}")
+        now.clipped += int(clipped)
+        now.history.append(
+            {
+                "step": now.step,
+                "tokens": now.tokens,
+                "flops": now.flops,
+                "seconds": now.seconds,
+                "train_loss": loss / predicted,
+                "valid_loss": valid_loss,
+                "gradient_norm": norm / steps,
+                "clipped_share": clipped / steps,
+                "learning_rate": settings.learning_rate,
+            }
+        )
+        now.tally.zero_()
+        clock = time.monotonic()
+
+    def keep() -> None:
+        nonlocal kept, clock
+        hold_clock()
+        checkpoint.save(saved, fingerprint, model, optimizer, average, now)
+        kept = clock = time.monotonic()
+
+    while now.tokens < settings.budget_tokens:
+        for number, batch in enumerate(data.epoch(job.seed, now.epoch)):
+            if number < now.batch:
+                continue
+            rate = settings.learning_rate * min(1.0, (now.step + 1) / settings.warmup_steps)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            found, norm = train_step(
+                model, move(batch, piece_bytes.device), cost, piece_bytes, optimizer, precision, settings.clip
+            )
+            now.step += 1
+            now.batch += 1
+            now.tokens += found.seen
+            now.flops += training_flops(model, batch)  # type: ignore[arg-type]
+            average.update(now.step)
+            now.tally += torch.stack(
+                (
+                    found.nats.detach().double().cpu(),
+                    torch.tensor(found.predicted, dtype=torch.float64),
+                    norm.double().cpu(),
+                    (norm > settings.clip).double().cpu(),
+                    torch.ones((), dtype=torch.float64),
+                )
+            )
+            if now.tokens >= min((len(now.history) + 1) * every, settings.budget_tokens):
+                validate()
+            if now.tokens >= settings.budget_tokens:
+                break
+            if stop.asked or time.monotonic() - kept > CHECKPOINT_EVERY:
+                keep()
+            if stop.asked:
+                raise StoppedError(f"{job.name} was stopped at step {now.step}; run again to go on from its checkpoint")
+            if time.monotonic() - said > PROGRESS_EVERY:
+                said = time.monotonic()
+                _say(_progress(job, now, (now.tokens - began_tokens) / (said - began)))
+        else:
+            now.epoch, now.batch = now.epoch + 1, 0
+    hold_clock()
+    average.swap()
+    return now
+
+
+class _StopRequest:
+    """Remembers a SIGTERM, so that the loop can end between two steps."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        signal.signal(signal.SIGTERM, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+
+
+def _fingerprint(job: Job, precision: str, start_from: str) -> str:
+    told = json.dumps([job.to_dict(), precision, start_from], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _progress(job: Job, now: Progress, rate: float) -> str:
+    share = now.tokens / job.training.budget_tokens
+    left = (job.training.budget_tokens - now.tokens) / max(rate, 1e-9)
+    last: dict[str, Any] = now.history[-1] if now.history else {}
+    loss = f", loss {last['valid_loss']:.3f}" if last else ""
+    return f"{job.name}: {share:4.0%}, {now.tokens:,} tokens, {rate:,.0f} tokens/s{loss}, {left:.0f} s left"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

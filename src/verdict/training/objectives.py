@@ -1,0 +1,86 @@
+"""What a batch costs: one function per objective, the same for every architecture, in training and evaluation.
+
+Each takes (model, batch, piece_bytes [V]) and gives a ``Cost``; only positions that count go through the output.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from verdict.models.families import EncoderDecoder, LanguageModel, MaskedEncoder
+from verdict.models.mixers.attention import visible
+from verdict.models.sizes import flops_per_sequence
+from verdict.tokens import tokenizer as bpe
+from verdict.training.batches import Batch
+
+
+class Cost(NamedTuple):
+    """The loss of a batch, summed."""
+
+    nats: Tensor  # scalar: summed negative log-likelihood
+    predicted: int  # predictions it sums over
+    bytes: int  # bytes of text that those predictions stand for (0 for classes)
+    seen: int  # pieces read, padding not counted
+
+
+def language_model(model: LanguageModel, batch: Batch, piece_bytes: Tensor) -> Cost:
+    """Every piece of each window but the first from those before it."""
+    inputs, truth = batch["tokens"][:, :-1], batch["tokens"][:, 1:].flatten()
+    logits = model.logits(model(inputs).flatten(0, 1))
+    return Cost(_nats(logits, truth), len(truth), int(piece_bytes[truth].sum()), inputs.numel())
+
+
+def sequence_pairs(model: EncoderDecoder, batch: Batch, piece_bytes: Tensor) -> Cost:
+    """Every target piece and its END from the source and the target so far (teacher forcing)."""
+    target, lengths = batch["target"], batch["target_lengths"]
+    shifted = F.pad(target[:, :-1], (1, 0), value=bpe.BEGIN)
+    real = visible(lengths, target.shape[1])
+    hidden = model(batch["source"], batch["source_lengths"], shifted)
+    truth = target[real]
+    seen = int(batch["source_lengths"].sum()) + len(truth)
+    return Cost(_nats(model.logits(hidden[real]), truth), len(truth), int(piece_bytes[truth].sum()), seen)
+
+
+def masked(model: MaskedEncoder, batch: Batch, piece_bytes: Tensor) -> Cost:
+    """Every chosen piece from the text around it."""
+    truth = batch["truth"]
+    hidden = model(batch["tokens"], batch["lengths"])[batch["where"]]
+    return Cost(
+        _nats(model.logits(hidden), truth), len(truth), int(piece_bytes[truth].sum()), int(batch["lengths"].sum())
+    )
+
+
+def classification(model: MaskedEncoder, batch: Batch, piece_bytes: Tensor) -> Cost:
+    """The class of each text."""
+    logits = model.classify(batch["tokens"], batch["lengths"])
+    return Cost(_nats(logits, batch["label"]), len(batch["label"]), 0, int(batch["lengths"].sum()))
+
+
+def _nats(logits: Tensor, truth: Tensor) -> Tensor:
+    return F.cross_entropy(logits.float(), truth, reduction="sum")
+
+
+OBJECTIVES: dict[str, Callable[..., Cost]] = {
+    "language_model": language_model,
+    "sequence_pairs": sequence_pairs,
+    "masked": masked,
+    "classification": classification,
+}
+
+
+def training_flops(model: LanguageModel | EncoderDecoder | MaskedEncoder, batch: Batch) -> int:
+    """FLOPs of one training step on a batch as it is computed (padding counted): forward once, backward twice."""
+    if "source" in batch:
+        rows, length = batch["target"].shape
+        predicted = int(batch["target_lengths"].sum())
+        forward = rows * flops_per_sequence(model, length, batch["source"].shape[1], predicted=0)
+    elif "label" in batch:
+        rows, length = batch["tokens"].shape
+        predicted, forward = 0, rows * flops_per_sequence(model, length, predicted=0)
+    else:
+        rows, length = batch["tokens"].shape
+        predicted = int(batch["where"].sum()) if "where" in batch else rows * (length - 1)
+        forward = rows * flops_per_sequence(model, length - ("where" not in batch), predicted=0)
+    return 3 * (forward + predicted * 2 * model.shape.width * model.shape.vocabulary)

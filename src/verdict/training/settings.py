@@ -1,0 +1,64 @@
+"""What one training job is told. Plain dataclasses: see ``verdict.models.settings``."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from verdict.models.settings import Architecture, Family
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train; the same for every architecture, but for the learning rate, which is tuned for each."""
+
+    #: peak and, after the warm-up, constant learning rate of AdamW
+    learning_rate: float
+    #: pieces seen in training (source and target, padding not counted) before it ends
+    budget_tokens: int
+    #: pieces in a batch (padding counted, so that memory is bounded)
+    batch_tokens: int
+    #: pieces in a window of a language model; the cut for other texts is made when they are encoded
+    window: int = 128
+    #: steps in which the learning rate rises from zero
+    warmup_steps: int = 50
+    weight_decay: float = 0.01
+    #: largest gradient norm
+    clip: float = 1.0
+    #: share of pieces that a masked encoder must restore
+    masked: float = 0.15
+    #: validations at equal distances of tokens, the last at the end
+    validations: int = 10
+    #: records of the validation split that each validation reads (0: all)
+    validation_records: int = 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run: the cell of an experiment."""
+
+    name: str
+    task: str
+    stage: str
+    architecture_name: str
+    seed: int
+    family: Family
+    objective: Literal["language_model", "sequence_pairs", "masked", "classification"]
+    architecture: Architecture
+    width: int
+    parameters: int
+    training: Training
+    #: auto | cpu | cuda
+    device: str = "auto"
+    #: auto | fp32 | bf16 (matrix products; weights stay fp32)
+    precision: str = "auto"
+    #: which variant of its task this run is ("scratch", "pretrained", …)
+    variant: str = ""
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> "Job":
+        """Rebuild a job from its JSON."""
+        parts = {"architecture": Architecture(**value["architecture"]), "training": Training(**value["training"])}
+        return cls(**{**value, **parts})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of a job."""
+        return asdict(self)

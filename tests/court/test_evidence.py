@@ -1,0 +1,122 @@
+"""The evidence table: what it refuses, and that writing, order and hash depend on its content alone."""
+
+import hashlib
+import math
+import random
+
+import polars as pl
+import pytest
+import synthetic
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from verdict.court import evidence
+from verdict.errors import UserError
+
+ROW = {
+    "experiment": "speed", "task": "lm", "architecture": "lstm", "metric": "train_step_seconds", "value": 0.5,
+    "unit": "s", "better": "lower", "run": "speed/lm",
+}  # fmt: skip
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)
+
+
+def test_a_row_may_leave_out_what_does_not_apply():
+    table = evidence.frame([ROW])
+    assert table.schema == evidence.SCHEMA
+    assert table["variant"][0] == ""
+    assert table["replicate"][0] is None
+    assert table["at"][0] is None
+
+
+def test_order_and_files_do_not_depend_on_the_order_of_measuring(tmp_path):
+    rows = synthetic.rows()
+    shuffled = random.Random(1).sample(rows, len(rows))
+    evidence.write(evidence.frame(rows), tmp_path / "a.parquet")
+    evidence.write(evidence.frame(shuffled), tmp_path / "b.parquet")
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.parquet", "b.csv", "b.parquet"]
+
+
+def test_parquet_and_csv_hold_the_same_and_the_hash_is_that_of_the_csv(tmp_path):
+    table = synthetic.table()
+    evidence.write(table, tmp_path / "e.parquet")
+    assert evidence.read(tmp_path / "e.parquet").equals(table)
+    assert evidence.read(tmp_path / "e.csv").equals(table)
+    assert evidence.fingerprint(table) == hashlib.sha256((tmp_path / "e.csv").read_bytes()).hexdigest()
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            TEXT,
+            st.floats(allow_nan=False, allow_infinity=False) | st.just(math.inf),
+            st.none() | st.integers(-5, 2**40),
+            st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        ),
+        max_size=6,
+    )
+)
+def test_any_table_survives_the_way_through_csv(tmp_path_factory, cells):
+    rows = [{**ROW, "variant": text, "value": v, "replicate": r, "at": at} for text, v, r, at in cells]
+    table = evidence.frame(rows)
+    path = tmp_path_factory.mktemp("e") / "e.parquet"
+    evidence.write(table, path)
+    assert evidence.read(path.with_suffix(".csv")).equals(evidence.read(path))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"value": math.nan}, ["row 1", "NaN"]),
+        ({"value": -math.inf}, ["never reached"]),
+        ({"value": math.inf, "better": "higher"}, ["never reached", "lower"]),
+        ({"better": "bigger"}, ["bigger", "higher, lower, neither"]),
+        ({"at": math.inf}, ["'at'"]),
+        ({"metric": None}, ["'metric' is missing"]),
+        ({"architectur": "lstm"}, ["architectur", "did you mean 'architecture'"]),
+        ({"replicate": "three"}, ["wrong type"]),
+    ],
+)
+def test_a_bad_row_is_refused_in_one_sentence(change, named):
+    with pytest.raises(UserError) as error:
+        evidence.frame([{**ROW, **change}])
+    assert all(word in str(error.value) for word in named), str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (lambda t: t.drop("metric"), ["'metric' is missing"]),
+        (lambda t: t.rename({"better": "beter"}), ["'better' is missing", "is it 'beter'"]),
+        (lambda t: t.with_columns(extra=pl.lit(1)), ["'extra'"]),
+        (lambda t: t.with_columns(value=pl.lit("fast")), ["'value' must hold numbers"]),
+        (lambda t: t.with_columns(task=pl.lit(None, pl.String)), ["'task' is empty", "such rows"]),
+        (lambda t: t.with_columns(value=pl.lit(None, pl.Float64)), ["'value' is empty"]),
+    ],
+)
+def test_a_bad_file_is_refused_by_name(tmp_path, spoil, named):
+    path = tmp_path / "mine.parquet"
+    spoil(synthetic.table()).write_parquet(path)
+    with pytest.raises(UserError) as error:
+        evidence.read(path)
+    assert all(word in str(error.value) for word in ["mine.parquet", *named]), str(error.value)
+
+
+def test_unreadable_and_absent_files_are_named(tmp_path):
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1 cut short")
+    for name in ("cut.parquet", "absent.parquet"):
+        with pytest.raises(UserError, match=name):
+            evidence.read(tmp_path / name)
+    csv = evidence.csv(evidence.frame([ROW])).decode()
+    (tmp_path / "word.csv").write_text(csv.replace("0.5", "half"))
+    with pytest.raises(UserError, match=r"word.csv row 1: 'value' must hold numbers, not 'half'"):
+        evidence.read(tmp_path / "word.csv")
+
+
+def test_whole_numbers_serve_where_numbers_are_asked(tmp_path):
+    table = evidence.frame([ROW]).with_columns(value=pl.lit(3, pl.Int32), at=pl.lit(7, pl.Int64))
+    table.write_parquet(tmp_path / "e.parquet")
+    assert evidence.read(tmp_path / "e.parquet").select("value", "at").row(0) == (3.0, 7.0)

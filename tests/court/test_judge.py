@@ -1,0 +1,477 @@
+"""The judge: planted truths are found, and the verdict follows the evidence and the docket and nothing else."""
+
+import json
+import math
+import random
+from pathlib import Path
+
+import polars as pl
+import pytest
+import synthetic
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from verdict.court import claims as docket
+from verdict.court import evidence
+from verdict.court.claims import Claims
+from verdict.court.judge import combine, judge
+from verdict.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+MIRROR = {"supported": "contradicted", "contradicted": "supported"}
+WORDS = {"en": "words", "zh": "话"}
+
+
+@pytest.fixture(scope="module")
+def claims():
+    return docket.load(ROOT / "claims.yaml")
+
+
+@pytest.fixture(scope="module")
+def verdict(claims):
+    return judge(claims, synthetic.table())
+
+
+def small(*tests, **top) -> Claims:
+    """A docket of one claim with these tests (given by what differs from a plain comparison)."""
+    plain = {
+        "name": "t", "reads": WORDS, "metric": "score", "select": {"experiment": "training"}, "favoured": "a",
+        "against": "b", "effect": "difference", "rule": "superior",
+        "margin": {"value": 1.0, "unit": "points", "reason": WORDS},
+    }  # fmt: skip
+    return docket.parse(
+        {
+            "schema": 1,
+            "level": 0.95,
+            "rules": {rule: WORDS for rule in ("superior", "at_least", "non_inferior", "share_at_most")},
+            "architectures": {"a": WORDS, "b": WORDS, "baseline": WORDS},
+            "metrics": {"score": WORDS, "seconds": WORDS},
+            "areas": {"A": WORDS},
+            "claims": [
+                {"id": "A1", "area": "A", "text": WORDS, "measured": WORDS, "tests": [{**plain, **t} for t in tests]}
+            ],
+            "final": {"text": WORDS, "measured": WORDS},
+            **top,
+        }
+    )
+
+
+def margin(value, **more):
+    return {"value": value, "unit": "points", "reason": WORDS, **more}
+
+
+def measured(a, b, better="higher", metric="score", **more):
+    """Rows of two architectures; lists are replicates, a bare number is a count without replicates."""
+    rows = []
+    for name, values in (("a", a), ("b", b)):
+        for replicate, value in enumerate(values) if isinstance(values, list) else [(None, values)]:
+            rows.append(
+                {"experiment": "training", "task": "lm", "architecture": name, "metric": metric, "value": value,
+                 "unit": "points", "better": better, "replicate": replicate, "run": f"{name}/{replicate}", **more}
+            )  # fmt: skip
+    return rows
+
+
+def one(claims, rows):
+    """The single judged condition of a small docket."""
+    [entry] = judge(claims, evidence.frame(rows))["claims"][0]["tests"]
+    return entry
+
+
+# ---------------------------------------------------------------- one test in one condition
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "label", "why"),
+    [
+        ([30.0, 30.2, 30.1], [25.0, 25.3, 25.0], "supported", "beyond"),
+        ([25.0, 25.3, 25.0], [30.0, 30.2, 30.1], "contradicted", "other_side"),
+        ([30.0, 30.2, 30.1], [30.1, 30.1, 30.0], "tie", "equivalent"),
+        ([30.0, 34.0, 27.0], [29.0, 25.0, 30.0], "inconclusive", "wide"),
+        ([30.0], [25.0], "inconclusive", "one_replicate"),
+        (30.0, 25.0, "supported", "beyond"),
+        (30.0, 29.5, "tie", "equivalent"),
+        (30.0, [25.0, 25.3, 25.0], "supported", "beyond"),
+    ],
+)
+def test_superiority(a, b, label, why):
+    entry = one(small({}), measured(a, b))
+    assert (entry["label"], entry["why"]) == (label, why)
+
+
+def test_the_estimate_is_what_one_reckons_by_hand():
+    entry = one(small({}), measured([30.0, 31.0, 32.0], [25.0, 27.0, 26.0]))
+    assert (entry["estimate"], entry["pairs"]) == (5.0, 3)
+    assert entry["low"] == pytest.approx(5 - 4.302653 * 1.0 / math.sqrt(3))
+    assert (entry["favoured_mean"], entry["against_mean"]) == (31.0, 26.0)
+    assert entry["runs"] == ["a/0", "a/1", "a/2", "b/0", "b/1", "b/2"]
+
+
+@pytest.mark.parametrize(
+    ("factor", "label", "why"),
+    [
+        (2.0, "supported", "beyond"),
+        (1.3, "contradicted", "too_small"),
+        (1.02, "tie", "equivalent"),
+        (0.5, "contradicted", "other_side"),
+    ],
+)
+def test_a_claimed_size(factor, label, why):
+    test = {"metric": "seconds", "effect": "ratio", "rule": "at_least", "margin": margin(1.5, equal=1.1)}
+    rows = measured([1.0, 2.0, 4.0], [factor, 2.001 * factor, 4 * factor], better="lower", metric="seconds")
+    entry = one(small(test), rows)
+    assert (entry["label"], entry["why"]) == (label, why)
+    assert entry["estimate"] == pytest.approx(factor, rel=1e-3)
+    assert entry["against_mean"] / entry["favoured_mean"] == pytest.approx(entry["estimate"])
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "label", "why"),
+    [
+        ([5.0, 6.0], [math.inf, math.inf], "supported", "never"),
+        ([math.inf, math.inf], [5.0, 6.0], "contradicted", "never"),
+        ([math.inf, math.inf], [math.inf, math.inf], "inconclusive", "never_both"),
+        ([5.0, 6.0, 7.0], [9.0, math.inf, math.inf], "inconclusive", "never_mixed"),
+        ([5.0], [math.inf], "inconclusive", "one_replicate"),
+    ],
+)
+def test_never_reached(a, b, label, why):
+    test = {"metric": "seconds", "effect": "ratio", "rule": "at_least", "margin": margin(1.5, equal=1.1)}
+    entry = one(small(test), measured(a, b, better="lower", metric="seconds"))
+    assert (entry["label"], entry["why"]) == (label, why)
+    assert entry["estimate"] is None
+    assert entry["never"] == why.startswith("never")
+    json.dumps(entry, allow_nan=False)
+
+
+BASELINE = {"architecture": "baseline", "select": {"experiment": "baseline", "variant": ["copy", "lead"]}}
+
+
+def _baselines(task="lm", **values):
+    return [
+        {"experiment": "baseline", "task": task, "architecture": "baseline", "variant": variant, "metric": "score",
+         "value": value, "unit": "points", "better": "higher", "run": "baselines/lm"}
+        for variant, value in values.items()
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("level", "label"), [(10.2, "supported"), (14.0, "contradicted"), (11.0, "inconclusive")])
+def test_no_better_than_the_best_trivial_answer(level, label):
+    test = {"favoured": "baseline", "against": "b", "rule": "non_inferior", "baseline": BASELINE}
+    rows = measured([0.0], [level - 0.1, level, level + 0.1]) + _baselines(copy=3.0, lead=10.0, nearest=99.0)
+    rows += _baselines(task="translation", lead=77.0)  # neither an unlisted baseline nor another task's may count
+    entry = one(small(test), rows)
+    assert entry["label"] == label
+    assert (entry["baseline"], entry["baseline_mean"]) == ("lead", 10.0)
+
+
+@pytest.mark.parametrize(
+    ("b", "label"), [([12.0, 12.2, 12.1], "supported"), ([18.0, 18.2, 17.9], "contradicted"), ([9, 21], "inconclusive")]
+)
+def test_share_of_the_gain(b, label):
+    test = {"effect": "share", "rule": "share_at_most", "margin": margin(0.5), "baseline": BASELINE}
+    a = [20.0, 20.3, 20.1][: len(b)]
+    entry = one(small(test), measured(a, b) + _baselines(copy=3.0, lead=10.0))
+    assert entry["label"] == label
+    assert entry["estimate"] == pytest.approx((sum(b) / len(b) - 10) / (sum(a) / len(a) - 10))
+
+
+def test_a_share_of_nothing_is_undecided():
+    test = {"effect": "share", "rule": "share_at_most", "margin": margin(0.5), "baseline": BASELINE}
+    entry = one(small(test), measured([9.0, 9.5], [8.0, 8.5]) + _baselines(lead=10.0))
+    assert (entry["label"], entry["why"], entry["estimate"]) == ("inconclusive", "no_gain", None)
+
+
+def test_gains_are_compared_replicate_by_replicate():
+    test = {"select": {"variant": "pretrained"}, "relative_to": {"variant": "scratch"}}
+    rows = measured([80.0, 90.0], [75.0, 85.0], variant="pretrained") + measured(
+        [70.0, 80.1], [72.0, 82.0], variant="scratch"
+    )
+    entry = one(small(test), rows)
+    assert entry["favoured_mean"] == pytest.approx(9.95)
+    assert entry["against_mean"] == pytest.approx(3.0)
+    assert entry["estimate"] == pytest.approx(6.95)
+    assert entry["label"] == "supported"
+
+
+def test_pairing_uses_common_replicates_and_says_what_it_left_out():
+    entry = one(small({}), measured([30.0, 30.1, 30.2, 50.0], [25.0, 25.1, 25.3]))
+    assert (entry["pairs"], entry["left_out"], entry["label"]) == (3, 1, "supported")
+    entry = one(small({"pairing": "independent"}), measured([30.0, 30.1, 30.2, 30.3], [25.0, 25.1, 25.3]))
+    assert (entry["left_out"], entry["label"]) == (0, "supported")
+
+
+def test_direction_may_be_set_by_the_claim():
+    rows = measured(300.0, 100.0, better="neither")
+    with pytest.raises(UserError, match="direction"):
+        judge(small({}), evidence.frame(rows))
+    assert one(small({"direction": "more"}), rows)["label"] == "supported"
+    assert one(small({"direction": "less"}), rows)["label"] == "contradicted"
+
+
+def test_needed_pairs_are_enough_when_the_spread_stays():
+    chance = random.Random(4)
+    entry = one(small({}), measured([chance.gauss(32, 3) for _ in range(4)], [chance.gauss(30, 3) for _ in range(4)]))
+    assert entry["label"] == "inconclusive"
+    assert 4 < entry["needed_pairs"] < 10_000
+    # by hand: differences 1, 2, 6 with mean 3, deviation 2.6458 and border 1, so 2.0 away; t(9)·2.6458/√10 = 1.893
+    entry = one(small({}), measured([31.0, 32.0, 36.0], [30.0, 30.0, 30.0]))
+    assert (entry["label"], entry["needed_pairs"]) == ("inconclusive", 10)
+
+
+# ---------------------------------------------------------------- claims, areas, the final question
+
+
+@pytest.mark.parametrize(
+    ("labels", "whole"),
+    [
+        ([], "not_tried"),
+        (["not_tried", "not_tried"], "not_tried"),
+        (["supported", "supported"], "supported"),
+        (["tie", "tie"], "tie"),
+        (["supported", "contradicted"], "only_when"),
+        (["supported", "tie"], "only_when"),
+        (["supported", "inconclusive"], "only_when"),
+        (["supported", "not_tried"], "only_when"),
+        (["only_when", "contradicted"], "only_when"),
+        (["contradicted", "inconclusive"], "inconclusive"),
+        (["contradicted", "not_tried"], "inconclusive"),
+        (["tie", "inconclusive"], "inconclusive"),
+        (["tie", "contradicted"], "contradicted"),
+    ],
+)
+def test_parts_make_a_whole(labels, whole):
+    assert combine(labels) == whole
+
+
+def test_conditions_are_judged_apart_and_named():
+    rows = measured([30.0, 30.2], [25.0, 25.1], task="lm") + measured([25.0, 25.1], [30.0, 30.2], task="translation")
+    [claim] = judge(small({}), evidence.frame(rows))["claims"]
+    assert claim["label"] == "only_when"
+    assert [c["task"] for c in claim["when"]] == ["lm"]
+    assert [(c["task"], c["label"]) for c in claim["unless"]] == [("translation", "contradicted")]
+
+
+def test_many_lucky_finds_are_told_apart_from_sure_ones():
+    """One find among many tests does not survive the correction, and the claim says so."""
+    rows = []
+    for at in range(12):
+        b = [25.0, 25.9, 25.2] if at == 0 else [30.0, 27.0, 33.0]
+        rows += measured([28.0, 28.5, 29.0] if at == 0 else [30.0, 30.0, 30.0], b, variable="x", at=at)
+    [claim] = judge(small({}), evidence.frame(rows))["claims"]
+    assert [claim["label"], claim["corrected_label"]] == ["only_when", "inconclusive"]
+    assert all(t["p"] <= t["p_holm"] for t in claim["tests"])
+
+
+def test_planted_truths_are_found(verdict):
+    labels = {claim["id"]: claim["label"] for claim in verdict["claims"]}
+    assert labels["A2"] == "only_when"  # training is planted faster, generation slower
+    assert labels["A7"] == "contradicted"
+    assert labels["B2"] == "tie"
+    assert labels["B4"] == "supported"
+    assert labels["C2"] == "contradicted"
+    assert labels["A4"] == labels["D4"] == "not_tried"
+    [halves] = [claim for claim in verdict["claims"] if claim["id"] == "A2"]
+    assert {(t["name"], t["label"]) for t in halves["tests"]} == {
+        ("training_step", "supported"),
+        ("generated_token", "contradicted"),
+    }
+
+
+def test_a_different_world_gives_a_different_verdict(claims):
+    turned = {c["id"]: c["label"] for c in judge(claims, synthetic.table(quality=-2.0, speed=0.3))["claims"]}
+    assert turned["A1"] in ("contradicted", "inconclusive")
+    assert turned["B1"] in ("contradicted", "only_when")
+    level = {c["id"]: c["label"] for c in judge(claims, synthetic.table(quality=0.0, speed=1.0))["claims"]}
+    assert "supported" not in (level["A1"], level["B1"], level["A3"])
+
+
+def test_counts_and_situations_add_up(claims, verdict):
+    assert sum(verdict["final"]["counts"].values()) == len(claims.claims) == 21
+    for area, summary in verdict["areas"].items():
+        assert sum(summary["counts"].values()) == sum(claim.area == area for claim in claims.claims)
+    situations = verdict["final"]["situations"]
+    assert {s["criterion"] for s in situations} == {
+        "quality", "training_speed", "time_to_quality", "generation_speed", "memory", "parameters",
+    }  # fmt: skip
+    generation = [s["favoured"] for s in situations if s["criterion"] == "generation_speed"]
+    assert generation
+    assert set(generation) == {"lstm"}
+    parameters = [s["favoured"] for s in situations if s["criterion"] == "parameters"]
+    assert set(parameters) == {"lstm"}
+    assert {s["favoured"] for s in situations} <= {"transformer", "lstm", "no_difference", "unresolved"}
+
+
+# ---------------------------------------------------------------- the verdict follows evidence and docket alone
+
+
+def test_the_verdict_is_plain_json_and_depends_on_no_order(claims, verdict):
+    rows = synthetic.rows()
+    random.Random(7).shuffle(rows)
+    again = judge(claims, evidence.frame(rows))
+    assert json.dumps(again, allow_nan=False) == json.dumps(verdict, allow_nan=False)
+
+
+def test_architectures_are_names_and_nothing_more(claims, verdict):
+    """Renaming one everywhere, in docket and evidence, changes nothing but the name."""
+
+    def renamed(text):
+        return text.replace('"transformer"', '"zebra"').replace('"lstm"', '"aardvark"')
+
+    other = docket.parse(json.loads(renamed(claims.model_dump_json(by_alias=True))))
+    table = synthetic.table().with_columns(pl.col("architecture").replace({"transformer": "zebra", "lstm": "aardvark"}))
+    found = judge(other, evidence.check(table))
+    for new, old in zip(found["claims"], verdict["claims"], strict=True):
+        assert new["label"] == old["label"]
+        for entry, before in zip(new["tests"], old["tests"], strict=True):
+            keys = ("label", "estimate", "low", "high", "p", "needed_pairs", "condition", "runs")
+            assert {k: entry[k] for k in keys} == {k: before[k] for k in keys}
+
+
+def assert_p_agrees(entry):
+    """The p-value and the interval decide alike, but for a hair's breadth around the border."""
+    if entry["p"] is not None and entry["low"] is not None and abs(entry["p"] - 0.05) > 1e-9:
+        assert (entry["label"] != "inconclusive") == (entry["p"] < 0.05), entry
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.floats(11, 40), st.floats(5, 40)), min_size=2, max_size=5), st.floats(0.05, 0.95))
+def test_p_and_interval_of_a_share_decide_alike(pairs, limit):
+    test = {"effect": "share", "rule": "share_at_most", "margin": margin(limit), "baseline": BASELINE}
+    entry = one(small(test), measured([a for a, _ in pairs], [b for _, b in pairs]) + _baselines(lead=10.0))
+    if entry["low"] is not None and min(abs(entry["low"] - limit), abs(entry["high"] - limit)) > 1e-6:
+        assert_p_agrees(entry)
+
+
+def _swapped(table):
+    swap = {"transformer": "lstm", "lstm": "transformer", "a": "b", "b": "a"}
+    return evidence.check(table.with_columns(pl.col("architecture").replace(swap)))
+
+
+VALUES = st.lists(st.floats(0.5, 50).map(lambda v: round(v, 2)), min_size=1, max_size=5)
+TIMES = st.lists(st.floats(0.5, 50).map(lambda v: round(v, 2)) | st.just(math.inf), min_size=1, max_size=4)
+PLACES = st.lists(st.tuples(VALUES, VALUES, TIMES, TIMES), min_size=1, max_size=4)
+
+
+@settings(max_examples=100, deadline=None)
+@given(PLACES, st.sampled_from(["paired", "independent"]), st.sampled_from([1.0, 4.0, 10.0]))
+def test_exchanging_the_labels_mirrors_the_verdicts(places, pairing, size):
+    claims = small(
+        {"name": "gap", "pairing": pairing, "margin": margin(size)},
+        {"name": "times", "metric": "score", "effect": "ratio", "pairing": pairing, "margin": margin(1 + size / 9)},
+        {"name": "speed", "metric": "seconds", "effect": "ratio", "pairing": pairing, "margin": margin(1.1)},
+    )
+    rows = []
+    for number, (a, b, fast, slow) in enumerate(places):
+        rows += measured(a, b, task=f"t{number}")
+        rows += measured(fast, slow, task=f"t{number}", metric="seconds", better="lower")
+    table = evidence.frame(rows)
+    [here], [there] = judge(claims, table)["claims"], judge(claims, _swapped(table))["claims"]
+    for entry, other in zip(here["tests"], there["tests"], strict=True):
+        assert other["label"] == MIRROR.get(entry["label"], entry["label"])
+        assert_p_agrees(entry)
+        assert other["needed_pairs"] == entry["needed_pairs"]
+        assert other["pairs"] == entry["pairs"]
+        if entry["estimate"] is not None:
+            back = 1 / entry["estimate"] if entry["effect"] == "ratio" else -entry["estimate"]
+            assert other["estimate"] == pytest.approx(back, rel=1e-9, abs=1e-12)
+    assert here["when"] == [{**c, "label": "supported"} for c in there["unless"] if c["label"] == "contradicted"]
+    if here["label"] in MIRROR and there["label"] != "only_when" and "tie" not in {t["label"] for t in here["tests"]}:
+        assert there["label"] == MIRROR[here["label"]]
+
+
+def test_exchanging_the_labels_mirrors_the_real_docket(claims):
+    table = synthetic.table()
+    here, there = judge(claims, table), judge(claims, _swapped(table))
+    mirrored = 0
+    for claim, other in zip(here["claims"], there["claims"], strict=True):
+        for entry, back in zip(claim["tests"], other["tests"], strict=True):
+            sides = {entry["favoured"], entry["against"]}
+            if entry["rule"] == "superior" and sides == {"transformer", "lstm"}:
+                assert back["label"] == MIRROR.get(entry["label"], entry["label"]), entry
+                mirrored += 1
+    assert mirrored > 20
+    swap = {"transformer": "lstm", "lstm": "transformer"}
+    for situation, back in zip(here["final"]["situations"], there["final"]["situations"], strict=True):
+        assert back["favoured"] == swap.get(situation["favoured"], situation["favoured"])
+
+
+def test_what_is_not_measured_is_not_tried(claims):
+    nothing = judge(claims, evidence.frame([]))
+    assert {claim["label"] for claim in nothing["claims"]} == {"not_tried"}
+    assert nothing["final"]["label"] == "not_tried"
+    assert all(s["favoured"] == "unresolved" for s in nothing["final"]["situations"])
+    json.dumps(nothing, allow_nan=False)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.data())
+def test_taking_evidence_away_never_touches_the_rest(claims, verdict, data):
+    table = synthetic.table()
+    metric = data.draw(st.sampled_from(sorted(set(table["metric"]))))
+    less = judge(claims, evidence.check(table.filter(pl.col("metric") != metric)))
+    for claim, before in zip(less["claims"], verdict["claims"], strict=True):
+        gone = [entry for entry in claim["tests"] if entry["metric"] == metric]
+        assert all(entry["label"] == "not_tried" and entry["estimate"] is None for entry in gone)
+        keys = ("name", "condition", "label", "estimate", "low", "high")
+        kept = [{k: e[k] for k in keys} for e in claim["tests"] if e["metric"] != metric]
+        assert kept == [{k: e[k] for k in keys} for e in before["tests"] if e["metric"] != metric]
+        if claim["tests"] and len(gone) == len(claim["tests"]):
+            assert claim["label"] == "not_tried"
+
+
+# ---------------------------------------------------------------- evidence that does not fit
+
+
+@pytest.mark.parametrize(
+    ("rows", "named"),
+    [
+        (
+            [*measured([1.0], [2.0]), {**measured([1.0], [2.0])[0], "architecture": "ltsm"}],
+            ["'ltsm'", "claims.A1.tests.t"],
+        ),
+        (measured([1.0], [2.0]) * 2, ["twice for the same replicate"]),
+        (measured([1.0], [2.0]) + measured([1.0], [2.0], implementation="loop"), ["'implementation'", "'by'"]),
+        (measured([1.0], [2.0])[:1] + measured([1.0], [2.0], unit="%")[1:], ["'unit'"]),
+        (measured([1.0], [2.0])[:1] + measured([1.0], [2.0], better="lower")[1:], ["'better'"]),
+        (measured([1.0], [2.0]) + measured(1.0, [])[:1], ["replicate"]),
+    ],
+)
+def test_evidence_that_does_not_fit_a_claim_is_named(rows, named):
+    with pytest.raises(UserError) as error:
+        judge(small({}), evidence.frame(rows))
+    assert all(word in str(error.value) for word in named), str(error.value)
+
+
+def test_a_ratio_of_nothing_is_refused():
+    test = {"effect": "ratio", "margin": margin(1.1)}
+    with pytest.raises(UserError, match="above 0"):
+        judge(small(test), evidence.frame(measured([1.0, 0.0], [2.0, 3.0])))
+
+
+def test_strangers_that_no_claim_selects_are_left_alone():
+    strangers = [{**row, "architecture": "device", "metric": "peak"} for row in measured([1.0], [2.0])[:1]]
+    strangers += [{**row, "architecture": "gru", "experiment": "other"} for row in measured([1.0], [2.0])[:1]]
+    assert one(small({}), measured([30.0, 30.1], [20.0, 20.1]) + strangers)["label"] == "supported"
+
+
+# ---------------------------------------------------------------- chance
+
+
+def test_a_null_difference_is_seldom_found_and_a_planted_one_nearly_always():
+    """With no margin to speak of, three seeds find a difference that is not there in at most 5 % of the worlds."""
+    chance = random.Random(11)
+    claims = small({"margin": margin(1e-6)})
+    rows, worlds = [], 1500
+    for at in range(worlds):
+        null = [chance.gauss(0, 1) for _ in range(6)]
+        rows += measured(null[:3], null[3:], variable="null", at=at)
+        far = [chance.gauss(0, 1) for _ in range(6)]
+        rows += measured([v + 25 for v in far[:3]], far[3:], variable="planted", at=at)
+    [claim] = judge(claims, evidence.frame(rows))["claims"]
+    labels = {"null": [], "planted": []}
+    for entry in claim["tests"]:
+        labels[entry["condition"]["variable"]].append(entry["label"])
+    found = sum(label != "inconclusive" for label in labels["null"]) / worlds
+    assert found <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / worlds)
+    assert labels["planted"].count("supported") / worlds > 0.95

@@ -1,0 +1,128 @@
+"""The statistics against scipy's own, against their definitions, and against worlds in which the truth is known."""
+
+import math
+import random
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import stats
+
+from verdict.court import statistics
+
+LEVEL = 0.95
+NUMBER = st.floats(-1e6, 1e6).map(lambda value: round(value, 3))
+SAMPLE = st.lists(NUMBER, min_size=2, max_size=9)
+
+
+@given(SAMPLE)
+def test_the_paired_interval_is_scipys(values):
+    assume(statistics.spread(values) > 0)
+    found = statistics.mean_interval(values, LEVEL)
+    wanted = stats.ttest_1samp(values, 0).confidence_interval(LEVEL)
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), rel=1e-9, abs=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:Precision loss")  # scipy's own, for nearly equal values
+@given(SAMPLE, SAMPLE)
+def test_the_unpaired_interval_is_welchs(favoured, against):
+    assume(statistics.spread(favoured) > 0 or statistics.spread(against) > 0)
+    found = statistics.welch_interval(favoured, against, LEVEL)
+    test = stats.ttest_ind(favoured, against, equal_var=False)
+    wanted = test.confidence_interval(LEVEL)
+    scale = max(map(abs, favoured + against)) + 1
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), rel=1e-7, abs=1e-7 * scale)
+    assert found.freedom == pytest.approx(test.df)
+
+
+@given(SAMPLE, NUMBER)
+def test_p_values_and_intervals_decide_alike(values, border):
+    found = statistics.mean_interval(values, LEVEL)
+    assume(min(abs(found.low - border), abs(found.high - border)) > 1e-6 * (1 + abs(border)))
+    assert (found.low > border) == (2 * statistics.p_above(found, border) < 1 - LEVEL)
+    assert (found.high < border) == (2 * statistics.p_below(found, border) < 1 - LEVEL)
+    margin = abs(border) + 0.1
+    assume(min(abs(found.low + margin), abs(found.high - margin)) > 1e-6 * margin)
+    assert (-margin < found.low and found.high < margin) == (2 * statistics.p_equivalent(found, margin) < 1 - LEVEL)
+
+
+def test_equal_and_single_values_have_no_made_up_spread():
+    assert statistics.spread([0.1, 0.1, 0.1]) == 0  # a mean that is off by a rounding error must not show
+    same = statistics.mean_interval([0.1, 0.1, 0.1], LEVEL)
+    assert same.low == same.high == pytest.approx(0.1)
+    assert statistics.mean_interval([3.0], LEVEL).low is None
+    assert statistics.welch_interval([3.0], [1.0, 2.0], LEVEL).low is None
+    counted = statistics.exact(1.5)
+    assert (counted.low, counted.high) == (1.5, 1.5)
+    assert statistics.p_above(counted, 1.4) == 0
+
+
+@given(st.lists(st.tuples(st.floats(1, 9), st.floats(5, 9)), min_size=3, max_size=8))
+def test_a_shares_interval_holds_exactly_the_shares_a_t_test_allows(pairs):
+    part, whole = [p for p, _ in pairs], [w for _, w in pairs]
+    found = statistics.share_interval(part, whole, LEVEL)
+    assume(found.low is not None and found.error > 1e-3)
+    for edge in (found.low, found.high):
+        residual = statistics.mean_interval([p - edge * w for p, w in pairs], LEVEL)
+        assert min(abs(residual.low), abs(residual.high)) == pytest.approx(0, abs=1e-6)
+    assert found.low <= found.value <= found.high
+
+
+def test_a_share_of_no_gain_has_no_interval():
+    assert statistics.share_interval([1.0, 1.2], [-1.0, -0.9], LEVEL).low is None
+    assert statistics.share_interval([1.0, 1.2, 0.9], [3.0, -2.5, 0.4], LEVEL).low is None  # not clear of zero
+    assert statistics.share_interval([1.0], [2.0], LEVEL).low is None
+
+
+def test_holms_correction_on_a_worked_example():
+    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert statistics.holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_is_between_none_and_bonferroni_and_keeps_the_order(values):
+    adjusted = statistics.holm(values)
+    for raw, new in zip(values, adjusted, strict=True):
+        assert raw <= new <= 1
+        assert new <= min(1, len(values) * max(values)) + 1e-12
+    assert min(adjusted) == min(1, len(values) * min(values))
+    by_raw = [new for _, new in sorted(zip(values, adjusted, strict=True))]
+    assert by_raw == sorted(by_raw)
+
+
+@given(st.floats(0.01, 100), st.floats(0.01, 100))
+def test_needed_pairs_is_the_first_number_that_is_enough(deviation, distance):
+    def half_width(count):
+        return statistics.quantile(LEVEL, count - 1) * deviation / math.sqrt(count)
+
+    needed = statistics.needed_pairs(deviation, distance, LEVEL)
+    if needed is None:
+        assert half_width(10_000) >= distance
+    else:
+        assert half_width(needed) < distance
+        assert needed == 2 or half_width(needed - 1) >= distance
+
+
+def test_needed_pairs_knows_when_runs_are_not_the_answer():
+    assert statistics.needed_pairs(1.0, 0.0, LEVEL) is None
+    assert statistics.needed_pairs(1.0, 1e-9, LEVEL) is None
+
+
+@pytest.mark.parametrize("pairs", [3, 5])
+def test_in_worlds_of_chance_the_truth_is_missed_as_often_as_promised(pairs):
+    chance = random.Random(pairs)
+    rounds, missed, unpaired, shares = 3000, 0, 0, 0
+    for _ in range(rounds):
+        left = [chance.gauss(5, 1) for _ in range(pairs)]
+        right = [chance.gauss(5, 1) for _ in range(pairs)]
+        found = statistics.mean_interval([a - b for a, b in zip(left, right, strict=True)], LEVEL)
+        missed += not found.low <= 0 <= found.high
+        found = statistics.welch_interval(left, right, LEVEL)
+        unpaired += not found.low <= 0 <= found.high
+        found = statistics.share_interval([value - 2 for value in left], [2 * value for value in right], LEVEL)
+        shares += found.low is not None and not found.low <= 0.3 <= found.high
+    promised = 1 - LEVEL
+    tolerance = 4 * math.sqrt(promised * LEVEL / rounds)
+    assert missed / rounds == pytest.approx(promised, abs=tolerance)
+    assert shares / rounds <= promised + tolerance
+    assert unpaired / rounds <= promised + tolerance  # Welch errs on the safe side when there are few

@@ -1,0 +1,69 @@
+# Takes the metrics files of all jobs and the docket (claims.yaml); leaves results/: the evidence table, the ledger of
+# MLflow runs, and the verdict.
+
+METRICS = [*expand("runs/{run}/{file}.json", run=RUNS, file=["metrics", "evaluation"]), *MEASURED]
+
+
+rule evidence:
+    input:
+        metrics=METRICS,
+        histories=expand("runs/{run}/history.jsonl", run=RUNS),
+    output:
+        "results/evidence.csv",
+        "results/scores.json",
+        evidence="results/evidence.parquet",
+        history="results/history.parquet",
+        curves=expand("results/curves/{stage}.csv", stage=STAGES),
+    log:
+        "logs/evidence.log",
+    conda:
+        "../envs/verdict.yaml"
+    params:
+        code=code_digest("verdict.evidence"),
+        runs=expand("runs/{run}", run=RUNS),
+        folder=subpath(output.evidence, parent=True),
+    message:
+        "gather the evidence"
+    shell:
+        "python -m verdict.evidence --metrics {input.metrics} --runs {params.runs} --out {params.folder}"
+        " 2>&1 | tee {log} >&2"
+
+
+rule ledger:
+    input:
+        metrics=METRICS,
+        cards=expand("data/corpus/{task}/card.json", task=TASKS),
+        machine="results/machine.json",
+    output:
+        ledger="results/ledger.json",
+        # the local store is added to, never deleted first; with a server there is none
+        store=update("mlflow.db") if environment.local_ledger() else [],
+    log:
+        "logs/ledger.log",
+    conda:
+        "../envs/verdict.yaml"
+    params:
+        code=code_digest("verdict.ledger"),
+    message:
+        "write new runs into MLflow"
+    shell:
+        "python -m verdict.ledger --metrics {input.metrics} --cards {input.cards} --machine {input.machine}"
+        " --out {output.ledger} 2>&1 | tee {log} >&2"
+
+
+rule judge:
+    input:
+        evidence="results/evidence.parquet",
+        claims="claims.yaml",
+    output:
+        "results/verdict.json",
+    log:
+        "logs/judge.log",
+    conda:
+        "../envs/verdict.yaml"
+    params:
+        code=code_digest("verdict.judge"),
+    message:
+        "judge the claims"
+    shell:
+        "python -m verdict.judge --evidence {input.evidence} --claims {input.claims} --out {output} 2>&1 | tee {log} >&2"

@@ -1,0 +1,154 @@
+# Takes encoded tasks and histories; leaves measurements/: rows of evidence about baselines, speed, sizes and curves.
+# What is timed asks for more threads than there are, gets all of them, and so runs with nothing beside it.
+
+
+rule baselines:
+    input:
+        train="data/corpus/{task}/train.jsonl",
+        test="data/corpus/{task}/test.jsonl",
+        tokens="data/tokens/{task}/tokens.json",
+    output:
+        "measurements/baselines/{task}.json",
+    log:
+        "logs/baselines/{task}.log",
+    conda:
+        "../envs/verdict.yaml"
+    params:
+        settings=lambda wildcards: as_json(baseline_settings(wildcards.task)),
+        code=code_digest("verdict.measure.baselines"),
+        corpus=subpath(input.train, parent=True),
+        tokens=subpath(input.tokens, parent=True),
+    message:
+        "score the baselines of {wildcards.task}"
+    shell:
+        "python -m verdict.measure.baselines --settings {params.settings:q} --corpus {params.corpus}"
+        " --tokens {params.tokens} --out {output} 2>&1 | tee {log} >&2"
+
+
+def baseline_settings(task):
+    """What the baselines share with the models of a task."""
+    stages = [stage for stage in SETTINGS.stages.values() if stage.task == task]
+    first = stages[0]
+    return {
+        "task": task,
+        "objectives": sorted({stage.objective for stage in stages}),
+        "window": first.training.window,
+        "masked": first.training.masked,
+        "batch_tokens": first.training.batch_tokens,
+        "test_records": first.evaluation.test_records,
+        "language": SETTINGS.corpora[task].language,
+    }
+
+
+rule speed:
+    input:
+        tokens=lambda wildcards: f"data/tokens/{stage_of(wildcards).task}/tokens.json",
+    output:
+        "measurements/speed/{stage}.json",
+    log:
+        "logs/speed/{stage}.log",
+    conda:
+        "../envs/verdict.yaml"
+    threads: 1024
+    resources:
+        gpu=GPU,
+    params:
+        speed=lambda wildcards: as_json(
+            {"stage": wildcards.stage, "jobs": stage_jobs(wildcards.stage), **stage_of(wildcards).speed.model_dump()}
+        ),
+        code=lambda wildcards: code_digest(
+            "verdict.measure.speed", *mixer_modules(stage_of(wildcards).architectures)
+        ),
+        tokens=subpath(input.tokens, parent=True),
+    message:
+        "time training and generation of {wildcards.stage}, alone on the machine"
+    shell:
+        "python -m verdict.measure.speed --speed {params.speed:q} --tokens {params.tokens} --threads {threads}"
+        " --out {output} 2>&1 | tee {log} >&2"
+
+
+rule machine:
+    output:
+        machine="results/machine.json",
+        rows="measurements/device.json",
+    log:
+        "logs/machine.log",
+    conda:
+        "../envs/verdict.yaml"
+    threads: 1024
+    resources:
+        gpu=GPU,
+    params:
+        device=SETTINGS.device,
+        edition=SETTINGS.edition,
+        code=code_digest("verdict.measure.machine"),
+    message:
+        "describe the machine and measure its matrix-product peak"
+    shell:
+        "python -m verdict.measure.machine --device {params.device} --edition {params.edition} --threads {threads}"
+        " --machine {output.machine} --rows {output.rows} 2>&1 | tee {log} >&2"
+
+
+# stages of one task train models of one size, so one of them is counted
+FIRST_STAGES = {stage.task: name for name, stage in reversed(SETTINGS.stages.items())}
+
+
+rule anatomy:
+    input:
+        tokens=expand("data/tokens/{task}/tokens.json", task=TASKS),
+    output:
+        "measurements/anatomy.json",
+    log:
+        "logs/anatomy.log",
+    conda:
+        "../envs/verdict.yaml"
+    params:
+        jobs=as_json([each for stage in FIRST_STAGES.values() for each in stage_jobs(stage)]),
+        code=code_digest("verdict.measure.anatomy", *mixer_modules(SETTINGS.architectures)),
+        tokens="data/tokens",
+    message:
+        "count parameters and operations of every model"
+    shell:
+        "python -m verdict.measure.anatomy --jobs {params.jobs:q} --tokens {params.tokens} --out {output}"
+        " 2>&1 | tee {log} >&2"
+
+
+def runs_of(stage):
+    """The folders of a stage's runs."""
+    return [f"runs/{run}" for run in RUNS if run.split("/")[0] == stage]
+
+
+rule curves:
+    input:
+        metrics=lambda wildcards: [f"{run}/metrics.json" for run in runs_of(wildcards.stage)],
+        histories=lambda wildcards: [f"{run}/history.jsonl" for run in runs_of(wildcards.stage)],
+        speed="measurements/speed/{stage}.json",
+    output:
+        "measurements/curves/{stage}.json",
+    log:
+        "logs/curves/{stage}.log",
+    conda:
+        "../envs/verdict.yaml"
+    params:
+        targets=lambda wildcards: as_json(stage_of(wildcards).targets),
+        code=code_digest("verdict.measure.curves"),
+        runs=lambda wildcards: runs_of(wildcards.stage),
+    message:
+        "read the learning curves of {wildcards.stage} at equal cost"
+    shell:
+        "python -m verdict.measure.curves --stage {wildcards.stage} --targets {params.targets:q} --runs {params.runs}"
+        " --speed {input.speed} --out {output} 2>&1 | tee {log} >&2"
+
+
+MEASURED = [
+    "measurements/device.json",
+    *expand("measurements/baselines/{task}.json", task=TASKS),
+    "measurements/anatomy.json",
+    *expand("measurements/speed/{stage}.json", stage=CURVED),
+    *expand("measurements/curves/{stage}.json", stage=CURVED),
+]
+
+
+rule measure:
+    input:
+        MEASURED,

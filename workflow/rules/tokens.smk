@@ -1,0 +1,33 @@
+# Takes data/corpus/{task}; leaves data/tokens/{task}: the tokenizer and every split as arrays of pieces.
+
+
+rule tokenize:
+    input:
+        card="data/corpus/{task}/card.json",
+        train="data/corpus/{task}/train.jsonl",
+        valid="data/corpus/{task}/valid.jsonl",
+        test="data/corpus/{task}/test.jsonl",
+    output:
+        "data/tokens/{task}/tokens.json",
+        "data/tokens/{task}/tokenizer.json",
+        "data/tokens/{task}/piece_bytes.npy",
+    log:
+        "logs/tokens/{task}.log",
+    conda:
+        "../envs/verdict.yaml"
+    params:
+        vocabulary=lambda wildcards: SETTINGS.tokens[wildcards.task].vocabulary,
+        longest=lambda wildcards: as_json(SETTINGS.tokens[wildcards.task].longest),
+        code=code_digest("verdict.tokens.__main__"),
+        corpus="data/corpus/{task}",
+        folder="data/tokens/{task}",
+    message:
+        "train the tokenizer of {wildcards.task} and encode its text"
+    shell:
+        "python -m verdict.tokens --corpus {params.corpus} --vocabulary {params.vocabulary}"
+        " --longest {params.longest:q} --out {params.folder} 2>&1 | tee {log} >&2"
+
+
+rule tokens:
+    input:
+        expand("data/tokens/{task}/tokens.json", task=TASKS),
