@@ -161,7 +161,8 @@ def step_memory(
         zeros = torch.zeros(shape.vocabulary, dtype=torch.int64, device=device)
         stepper(job, model, [synthetic(job, shape.vocabulary, rows, length)], zeros, precision)()
         return torch.cuda.max_memory_allocated(device) - before
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
+    # a fork takes milliseconds, and is safe because this process has not computed (has no threads) yet
+    with multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn").Pool(1) as pool:
         return pool.apply(_memory_of_step, (job, shape, rows, length, precision, threads))
 
 
@@ -177,10 +178,21 @@ def run(speed: Speed, tokens: Path, out: Path, threads: int) -> None:
     jobs = {job.architecture_name: job for job in speed.jobs}
     shape = shape_of(job, tokens)
     piece_bytes = torch.from_numpy(np.load(tokens / "piece_bytes.npy")).to(device)
-    models = {name: make(each, shape, device) for name, each in jobs.items()}
+    sequences = 2 if job.objective == "sequence_pairs" else 1
+    rows_of = {length: max(1, job.training.batch_tokens // (length * sequences)) for length in speed.lengths}
 
     def note(what: str) -> None:
         print(f"speed/{speed.stage}: {what}", file=sys.stderr, flush=True)
+
+    for length, rows in rows_of.items():
+        note(f"memory of a step, {rows} sequences of {length}")
+        for name, each in jobs.items():
+            memory = step_memory(each, shape, rows, length, precision, device, threads)
+            report.add(
+                "peak_memory_bytes", memory, "byte", "lower",
+                experiment="speed", architecture=name, variable="length", at=length,
+            )  # fmt: skip
+    models = {name: make(each, shape, device) for name, each in jobs.items()}
 
     def training(variable: str, at: float | None, batches: list[Batch], pieces: int) -> dict[str, dict[int, float]]:
         """Rows of training speed on given batches; gives tokens per second by architecture and round."""
@@ -210,19 +222,11 @@ def run(speed: Speed, tokens: Path, out: Path, threads: int) -> None:
     own = list(islice(data.epoch(0, 0), speed.own_batches))
     training("", None, own, sum(_pieces(batch) for batch in own))
 
-    sequences = 2 if job.objective == "sequence_pairs" else 1
     over_length = {}
-    for length in speed.lengths:
-        rows = max(1, job.training.batch_tokens // (length * sequences))
+    for length, rows in rows_of.items():
         note(f"training, {rows} sequences of {length}")
         batch = synthetic(job, shape.vocabulary, rows, length)
         over_length[length] = training("length", length, [batch], _pieces(batch))
-        for name, each in jobs.items():
-            memory = step_memory(each, shape, rows, length, precision, device, threads)
-            report.add(
-                "peak_memory_bytes", memory, "byte", "lower",
-                experiment="speed", architecture=name, variable="length", at=length,
-            )  # fmt: skip
     if len(over_length) > 1:
         ratios("throughput_kept", "speed", over_length[max(over_length)], over_length[min(over_length)])
 

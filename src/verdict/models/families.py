@@ -257,10 +257,10 @@ def reorder(decoding: Any, rows: Tensor) -> Any:
 
 def build(architecture: Architecture, shape: Shape, inner: list[InnerWidths], seed: int | None = None) -> Model:
     """A model with freshly drawn weights; ``seed`` fixes them without touching the caller's random state."""
-    model: Model = FAMILIES[shape.family](architecture, shape, inner)
     if seed is None:
-        return model
-    with torch.random.fork_rng(devices=[]):
+        return cast(Model, FAMILIES[shape.family](architecture, shape, inner))
+    with torch.random.fork_rng(devices=[]):  # torch draws once when it makes the layers
+        model = build(architecture, shape, inner)
         torch.manual_seed(seed)
         model.reset_parameters()
     return model

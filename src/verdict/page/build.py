@@ -78,6 +78,7 @@ def render(inputs: Inputs, words: Words) -> str:
         specs=specs,
         chart_words=chart_words(specs, words),
         samples=SAMPLES,
+        level=content.level(),
         method_notes=METHOD_NOTES,
         tracking=inputs.ledger.get("tracking_uri", ""),
         style=Markup(_resource("page.css")),

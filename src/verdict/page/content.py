@@ -1,12 +1,12 @@
 """From inputs to what the templates show: selected, ordered and named, never averaged."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
 
 from verdict.page import charts, effects
-from verdict.page.figures import Figures, pointer
+from verdict.page.figures import NARROW, Figures, pointer
 from verdict.page.inputs import Inputs, Outputs
 from verdict.page.words import Words
 
@@ -67,8 +67,10 @@ class Content:
         telling = _telling(tests)
         for test in tests:
             test["telling_chips"] = self._chips(test, telling)
-        _tell_apart(tests, lambda test: test["telling_chips"].append(self.words.t("effect." + test["effect"])))
-        _tell_apart(tests, lambda test: test.update(ambiguous=True))
+        for test in _alike(tests, by="effect"):
+            test["telling_chips"].append(self.words.t("effect." + test["effect"]))
+        for test in _alike(tests, by="name"):
+            test["ambiguous"] = True
         panels = self._claim_panels(tests)
         drawn = charts.arranged(
             name for item in panels if item["panel"].kind != "parts" for name in item["panel"].architectures
@@ -156,7 +158,7 @@ class Content:
         if test["estimate"] is None:
             return Markup("–")
         figure = self.fig.verdict(test["estimate"], test["pointer"] + "/estimate", text=test["show"](test["estimate"]))
-        if test["low"] is None or test.get("exact"):
+        if test["low"] is None or test["low"] == test["high"]:  # a count has no interval
             return figure
         low, high = (
             self.fig.verdict(test[end], f"{test['pointer']}/{end}", text=test["show"](test[end]))
@@ -208,6 +210,11 @@ class Content:
             lines = [*lines[:CONDITIONS_SHOWN], [self.words.t("claim.more_conditions", n=more)]]
         return lines
 
+    def level(self) -> Markup:
+        """The confidence level of every interval."""
+        level = self.inputs.verdict["level"]
+        return self.fig.verdict(level, pointer("level"), text=f"{100 * level:g}{NARROW}%")
+
     def final(self) -> dict[str, Any]:
         """The answer, and the situations in which the evidence favours one side."""
         judged = self.inputs.verdict["final"]
@@ -233,8 +240,8 @@ class Content:
         }
 
     def _situations(self, judged: dict[str, Any]) -> list[dict[str, Any]]:
-        """A line per criterion and task; in it, every condition that was judged and whom the evidence favours there."""
-        lines: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        """A line per criterion, task and metric; in it, every condition judged and whom the evidence favours there."""
+        lines: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
         for i, situation in enumerate(judged.get("situations", [])):
             if situation["label"] == "not_tried":
                 continue
@@ -245,21 +252,24 @@ class Content:
                 ("device", "matching", "variant", "variable", "at"),
                 at="/at",
             )
-            test = {"unit": "", **situation, "pointer": where, "margin": 1.0, "show": None}
+            test = {
+                "unit": "points" if situation["effect"] == "difference" else "",
+                **situation,
+                "pointer": where,
+                "margin": 1.0,
+                "show": None,
+            }
             test["show"] = lambda value, test=test: effects.show(test, value)
-            lines.setdefault((situation["criterion"], situation.get("task", "")), []).append(
-                {
-                    "favoured": situation["favoured"],
-                    "metric": situation["metric"],
-                    "chips": chips,
-                    "effect": self._effect(test),
-                }
+            key = (situation["criterion"], situation.get("task", ""), situation["metric"])
+            lines.setdefault(key, []).append(
+                {"favoured": situation["favoured"], "chips": chips, "effect": self._effect(test)}
             )
-        order = sorted(
-            lines,
-            key=lambda key: (CRITERIA.index(key[0]) if key[0] in CRITERIA else len(CRITERIA), _task_order(key[1])),
-        )
-        return [{"criterion": criterion, "task": task, "entries": lines[criterion, task]} for criterion, task in order]
+        known = {name: i for i, name in enumerate(CRITERIA)}
+        order = sorted(lines, key=lambda key: (known.get(key[0], len(known)), _task_order(key[1]), key[2]))
+        return [
+            {"criterion": criterion, "task": task, "metric": metric, "entries": lines[criterion, task, metric]}
+            for criterion, task, metric in order
+        ]
 
     def _listed(self, parts: Iterable[Any]) -> Markup:
         """Parts with commas between them, each language's own."""
@@ -625,12 +635,14 @@ def _telling(tests: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _tell_apart(tests: Sequence[dict[str, Any]], more: Callable[[dict[str, Any]], None]) -> None:
-    """Say more of each test whose few words another test has, too."""
+def _alike(tests: Sequence[dict[str, Any]], by: str) -> list[dict[str, Any]]:
+    """The tests whose few words another test has, too, although it differs in ``by``."""
     said = [(str(test["metric_name"]), [str(chip) for chip in test["telling_chips"]]) for test in tests]
-    for test, words in zip(tests, said, strict=True):
-        if said.count(words) > 1:
-            more(test)
+    return [
+        test
+        for test, words in zip(tests, said, strict=True)
+        if any(words == others and test[by] != other[by] for other, others in zip(tests, said, strict=True))
+    ]
 
 
 def _grouped(tests: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:

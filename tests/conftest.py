@@ -1,0 +1,15 @@
+"""Makes ``tiny`` importable from every folder of tests, and the one tiny world that several of them read."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which every kind of job has run for real, for a few seconds; see ``tiny.run_everything``."""
+    import tiny
+
+    folder = tmp_path_factory.mktemp("world")
+    tiny.run_everything(folder)
+    return folder

@@ -1,0 +1,176 @@
+"""Every family × architecture: one step after another is the whole row, the future and padding are not heard."""
+
+import pytest
+import torch
+from tiny import ARCHITECTURES, FAMILIES, model, pieces
+
+from verdict.models.families import EncoderDecoder, InnerWidths, Model, build, reorder
+from verdict.models.settings import Shape
+from verdict.models.sizes import solve
+
+LENGTHS = torch.tensor([7, 4, 1])
+EVERY = pytest.mark.parametrize("architecture", ARCHITECTURES)
+
+
+def steps(model: Model, decoding: object, tokens: torch.Tensor) -> torch.Tensor:
+    """Logits [B, T, V] by stepping."""
+    found = []
+    for t in range(tokens.shape[1]):
+        logits, decoding = model.step(tokens[:, t], decoding)
+        found.append(logits)
+    return torch.stack(found, 1)
+
+
+@EVERY
+@torch.inference_mode()
+def test_steps_give_what_the_whole_row_gives(architecture: str):
+    tokens, source = pieces(3, 9), pieces(3, 7, seed=1)
+    lm = model(architecture, "language_model")
+    torch.testing.assert_close(steps(lm, lm.start(3, 9), tokens), lm.logits(lm(tokens)), rtol=0, atol=1e-5)
+    pairs = model(architecture, "encoder_decoder")
+    whole = pairs.logits(pairs(source, LENGTHS, tokens))
+    torch.testing.assert_close(steps(pairs, pairs.start(source, LENGTHS, 9), tokens), whole, rtol=0, atol=1e-5)
+
+
+@EVERY
+@torch.inference_mode()
+def test_what_comes_later_changes_nothing_before_it(architecture: str):
+    tokens, source = pieces(2, 9), pieces(2, 7, seed=1)
+    changed = tokens.clone()
+    changed[:, 5:] = pieces(2, 4, seed=2)
+    lm, pairs = model(architecture, "language_model"), model(architecture, "encoder_decoder")
+    for before, after in (
+        (lm(tokens), lm(changed)),
+        (pairs(source, LENGTHS[:2], tokens), pairs(source, LENGTHS[:2], changed)),
+    ):
+        assert torch.equal(before[:, :5], after[:, :5])
+        assert not torch.equal(before[:, 5], after[:, 5])
+
+
+@EVERY
+@pytest.mark.parametrize("family", ["encoder_decoder", "masked_encoder"])
+@torch.inference_mode()
+def test_padding_is_not_heard(architecture: str, family: str):
+    """Neither what stands at padded positions nor how many there are."""
+    made = model(architecture, family, classes=3 if family == "masked_encoder" else 0).double()
+    rows = pieces(3, 7)
+    other = rows.clone()
+    for row, length in enumerate(LENGTHS.tolist()):
+        other[row, length:] = 0
+    wider = torch.cat((other, pieces(3, 5, seed=3)), 1)
+    target = pieces(3, 4, seed=4)
+
+    def heard(tokens: torch.Tensor) -> list[torch.Tensor]:
+        if isinstance(made, EncoderDecoder):
+            return [made(tokens, LENGTHS, target), steps(made, made.start(tokens, LENGTHS, 4), target)]
+        real = made(tokens, LENGTHS)
+        return [made.classify(tokens, LENGTHS), *(real[row, :length] for row, length in enumerate(LENGTHS.tolist()))]
+
+    for tokens in (other, wider):
+        for found, expected in zip(heard(tokens), heard(rows), strict=True):
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+@EVERY
+@torch.inference_mode()
+def test_a_row_is_treated_as_if_it_were_alone(architecture: str):
+    made, source, target = model(architecture, "encoder_decoder").double(), pieces(3, 7), pieces(3, 5, seed=1)
+    together = made(source, LENGTHS, target)
+    for row, length in enumerate(LENGTHS.tolist()):
+        alone = made(source[row : row + 1, :length], LENGTHS[row : row + 1], target[row : row + 1])
+        torch.testing.assert_close(together[row : row + 1], alone, rtol=0, atol=1e-10)
+
+
+@EVERY
+@torch.inference_mode()
+def test_every_source_piece_is_heard_by_the_decoder(architecture: str):
+    made, source, target = model(architecture, "encoder_decoder"), pieces(1, 5), pieces(1, 3, seed=1)
+    length = torch.tensor([5])
+    before = made(source, length, target)
+    for position in range(5):
+        changed = source.clone()
+        changed[0, position] = 4 + (changed[0, position] - 3) % 200
+        assert (made(changed, length, target) - before).abs().amax() > 1e-5, position
+
+
+@EVERY
+@torch.inference_mode()
+def test_reordering_a_state_is_decoding_the_reordered_rows(architecture: str):
+    made, order = model(architecture, "encoder_decoder"), torch.tensor([2, 0, 0, 1])
+    source, tokens, after = pieces(3, 7), pieces(3, 3, seed=1), pieces(4, 2, seed=2)
+
+    def begun(rows: torch.Tensor) -> object:
+        decoding = made.start(source[rows], LENGTHS[rows], 5)
+        for t in range(3):
+            _, decoding = made.step(tokens[rows, t], decoding)
+        return decoding
+
+    moved = reorder(begun(torch.arange(3)), order)
+    torch.testing.assert_close(steps(made, moved, after), steps(made, begun(order), after), rtol=0, atol=1e-5)
+
+
+@EVERY
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_seed_fixes_the_weights_and_leaves_the_callers_random_numbers_alone(architecture: str, family: str):
+    setting, shape = ARCHITECTURES[architecture], Shape(family, 16, 14_000, 280, 2 if family == "masked_encoder" else 0)
+    inner = solve(setting, shape)
+    state = torch.get_rng_state()
+    first, again, other = (build(setting, shape, inner, seed).state_dict() for seed in (5, 5, 6))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(value, again[name]) for name, value in first.items())
+    assert not torch.equal(first["embedding.weight"], other["embedding.weight"])
+    # nothing is left as torch happened to draw it when the module was made
+    torch.manual_seed(99)
+    assert all(torch.equal(value, build(setting, shape, inner, 5).state_dict()[name]) for name, value in first.items())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_all_architectures_begin_with_the_same_embedding(family: str):
+    first, *others = (model(name, family).embedding.weight for name in ARCHITECTURES)
+    assert all(torch.equal(first, other) for other in others)
+
+
+def is_tied(model: Model) -> bool:
+    """Whether the logits come from the embedding and nothing else."""
+    hidden = torch.randn(3, model.shape.width)
+    return torch.allclose(model.logits(hidden), hidden @ model.embedding.weight.T, atol=1e-5)
+
+
+@EVERY
+@pytest.mark.parametrize("family", FAMILIES)
+@torch.inference_mode()
+def test_the_output_is_tied_to_the_embedding(architecture: str, family: str):
+    assert is_tied(model(architecture, family))
+
+
+@torch.inference_mode()
+def test_an_architecture_given_an_output_of_its_own_would_be_noticed(monkeypatch: pytest.MonkeyPatch):
+    own = torch.randn(280, 16)
+    made = model("lstm", "language_model")
+    monkeypatch.setattr(type(made), "logits", lambda self, hidden: hidden @ own.T)
+    assert not is_tied(made)
+
+
+@EVERY
+@torch.inference_mode()
+def test_the_first_logits_are_of_order_one(architecture: str):
+    made = model(architecture, "language_model", width=64, parameters=100_000)
+    assert 0.1 < made.logits(made(pieces(8, 12))).std() < 3
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_dropout_is_heard_in_training_and_silent_in_evaluation(causal: bool):
+    setting = type(ARCHITECTURES["lstm"])(**{**vars(ARCHITECTURES["lstm"]), "dropout": 0.5})
+    made, tokens = model(setting, "language_model" if causal else "masked_encoder"), pieces(1, 5)
+    more = () if causal else (torch.tensor([5]),)
+    assert torch.equal(made(tokens, *more), made(tokens, *more))
+    made.train()
+    assert not torch.equal(made(tokens, *more), made(tokens, *more))
+
+
+def test_inner_widths_may_differ_from_block_to_block():
+    setting = ARCHITECTURES["lstm"]
+    made = build(setting, Shape("language_model", 16, 1, 280), [InnerWidths(10, 0), InnerWidths(6, 0)], 0).eval()
+    tokens = pieces(1, 4)
+    with torch.inference_mode():
+        torch.testing.assert_close(steps(made, made.start(1, 4), tokens), made.logits(made(tokens)), rtol=0, atol=1e-5)

@@ -1,0 +1,155 @@
+"""Charts as pure functions: the rows go in, exactly these rows are drawn, in fixed colours and shapes."""
+
+import json
+import math
+import re
+from typing import Any
+
+import altair as alt
+import pytest
+import world
+
+from verdict.page import charts, effects, words
+
+WORDS = words.load()
+ROWS = world.evidence_rows()
+HISTORY = [row for row in world.history_rows() if row["valid_bits_per_byte"] is not None]
+
+
+def chosen(**wanted: Any) -> list[dict[str, Any]]:
+    return [row for row in ROWS if all(row[key] == value for key, value in wanted.items())]
+
+
+def drawn(panel: charts.Panel) -> list[dict[str, Any]]:
+    """The data of a spec's points."""
+    layers = [layer for layer in panel.spec["layer"] if layer["mark"]["type"] in ("point", "bar")]
+    name = layers[0].get("data", panel.spec.get("data"))
+    return list(name["values"])
+
+
+def every_panel() -> list[charts.Panel]:
+    speed = chosen(experiment="speed", task="lm", metric="train_tokens_per_second", variable="length")
+    return [
+        charts.strip(chosen(task="translation", metric="chrf"), WORDS),
+        charts.curve(speed, WORDS),
+        charts.curve(chosen(experiment="time_to_quality", task="lm"), WORDS),
+        charts.learning([row for row in HISTORY if row["task"] == "lm"], WORDS, "seconds"),
+        charts.parts(chosen(experiment="anatomy", task="translation", variant="matched"), WORDS),
+    ]
+
+
+@pytest.mark.parametrize("panel", every_panel(), ids=lambda panel: panel.kind)
+def test_specs_are_valid_fluid_and_hold_no_infinity(panel: charts.Panel) -> None:
+    spec = {key: value for key, value in panel.spec.items()}
+    alt.Chart.from_dict(spec, validate=True)
+    assert spec["width"] == "container"
+    json.dumps(spec, allow_nan=False)
+
+
+@pytest.mark.parametrize("panel", every_panel(), ids=lambda panel: panel.kind)
+def test_every_text_token_has_its_word(panel: charts.Panel) -> None:
+    tokens = set(re.findall(r"@@((?!colour)[a-z_]+(?:\.\w+)+)", json.dumps(panel.spec)))
+    assert tokens
+    assert [token for token in tokens if token not in WORDS] == []
+
+
+def test_strip_draws_every_replicate_once_and_baselines_last() -> None:
+    rows = chosen(task="translation", metric="chrf")
+    panel = charts.strip(rows, WORDS)
+    assert sorted(value["value"] for value in drawn(panel)) == sorted(row["value"] for row in rows)
+    labels = panel.spec["layer"][0]["encoding"]["y"]["scale"]["domain"]
+    assert labels[-2:] == ["@@baseline.copy", "@@baseline.nearest"]
+    assert "@@architecture.transformer · @@variant.beam" in labels
+
+
+def test_curve_draws_all_rounds_and_marks_never() -> None:
+    rows = chosen(experiment="time_to_quality", task="lm")
+    panel = charts.curve(rows, WORDS)
+    values = drawn(panel)
+    assert len(values) == len(rows)
+    never = [row for row in rows if math.isinf(row["value"])]
+    assert never
+    assert sum(value["value"] is None for value in values) == len(never)
+    assert all(not value["whole"] for value in values if value["value"] is None)  # no mean of the lucky ones
+    assert any("@@figure.never" in str(layer["mark"].get("text", "")) for layer in panel.spec["layer"])
+
+
+def test_parts_are_drawn_and_sums_are_not() -> None:
+    panel = charts.parts(chosen(experiment="anatomy", task="lm", variant="matched"), WORDS)
+    bars = [value for value in drawn(panel) if "transformer" in value["label"]]
+    total = chosen(
+        experiment="anatomy", task="lm", variant="matched", architecture="transformer", metric="parameters_total"
+    )[0]["value"]
+    assert sum(value["value"] for value in bars) == total
+
+
+def test_learning_curve_has_a_line_for_each_seed() -> None:
+    panel = charts.learning([row for row in HISTORY if row["task"] == "lm"], WORDS)
+    assert len({value["run"] for value in drawn(panel)}) == 6
+
+
+def test_an_architecture_keeps_colour_and_shape_whoever_stands_beside_it() -> None:
+    rows = chosen(task="translation", metric="chrf")
+    found = set()
+    for names in (("lstm",), ("lstm", "transformer"), ("lstm", "lstm_no_attention", "baseline")):
+        panel = charts.strip([row for row in rows if row["architecture"] in names], WORDS)
+        point = next(layer for layer in panel.spec["layer"] if layer["mark"]["type"] == "point")
+        scales = [point["encoding"][channel]["scale"] for channel in ("color", "shape")]
+        found.add(tuple(scale["range"][scale["domain"].index("lstm")] for scale in scales))
+    assert found == {("@@colour.lstm", "square")}
+    assert len(set(charts.SHAPES.values())) == len(charts.SHAPES)
+
+
+def test_unknown_architectures_get_spare_marks() -> None:
+    rows = [
+        row | {"architecture": name}
+        for row in chosen(task="lm", metric="bits_per_byte", architecture="lstm")
+        for name in ("mamba", "<gru>")
+    ]
+    panel = charts.strip(rows, WORDS)
+    assert panel.architectures == ["<gru>", "mamba"]
+    assert "@@colour.spare1" in json.dumps(panel.spec)
+
+
+@pytest.mark.parametrize(
+    ("effect", "rule", "margin", "value", "where"),
+    [
+        ("difference", "superior", 1.0, 0.0, 50),
+        ("ratio", "superior", 1.1, 1.0, 50),
+        ("share", "share_at_most", 0.5, 0.5, 50),
+    ],
+)
+def test_no_effect_stands_in_the_middle(effect: str, rule: str, margin: float, value: float, where: float) -> None:
+    test = {
+        "effect": effect,
+        "rule": rule,
+        "margin": margin,
+        "estimate": value,
+        "low": None,
+        "high": None,
+        "equal": None,
+    }
+    geometry = effects.geometry(test)
+    assert geometry is not None
+    assert geometry.estimate == where
+
+
+def test_ratios_mirror_and_far_effects_become_arrows() -> None:
+    test = {
+        "effect": "ratio",
+        "rule": "superior",
+        "margin": 1.1,
+        "estimate": 1.2,
+        "low": 1.1,
+        "high": 1.3,
+        "equal": None,
+    }
+    there = effects.geometry(test)
+    back = effects.geometry(test | {"estimate": 1 / 1.2, "low": 1 / 1.3, "high": 1 / 1.1})
+    assert there is not None
+    assert back is not None
+    assert there.estimate == pytest.approx(100 - (back.estimate or 0))
+    far = effects.geometry(test | {"estimate": 9.0, "low": 8.0, "high": 10.0})
+    assert far is not None
+    assert (far.estimate, far.arrow_right, far.arrow_left) == (None, True, False)
+    assert effects.geometry(test | {"estimate": None}) is None

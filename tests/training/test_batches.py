@@ -1,0 +1,188 @@
+"""What a model gets to see: everything once, in an order that seed and epoch decide alone."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from verdict.errors import UserError
+from verdict.tokens import tokenizer as bpe
+from verdict.tokens.arrays import Records
+from verdict.training.batches import Batch, Source, Windows, labelled, masked, open_split, pad, pairs
+from verdict.training.settings import Training
+
+VOCABULARY = 300
+
+
+def records(lengths: list[int], seed: int = 0) -> Records:
+    """Records of random pieces that end with END."""
+    rng = np.random.default_rng(seed)
+    rows = [np.append(rng.integers(4, VOCABULARY, n - 1), bpe.END).astype(np.uint16) for n in lengths]
+    return Records(np.concatenate(rows), np.cumsum(lengths))
+
+
+LENGTHS = st.lists(st.integers(2, 40), min_size=1, max_size=60)
+EXAMPLES = settings(deadline=None, max_examples=40)
+
+
+def same(one: list[Batch], other: list[Batch]) -> bool:
+    return len(one) == len(other) and all(
+        a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a) for a, b in zip(one, other, strict=True)
+    )
+
+
+@EXAMPLES
+@given(source=LENGTHS, budget=st.integers(16, 300), seed=st.integers(0, 9), epoch=st.integers(0, 9))
+def test_every_record_comes_once_an_epoch_with_its_own_pieces(source: list[int], budget: int, seed: int, epoch: int):
+    sources, targets = records(source), records(source[::-1], seed=1)
+    made = pairs(sources, targets, budget)
+    for batches in (list(made.epoch(seed, epoch)), list(made.in_order())):
+        assert sorted(i for batch in batches for i in batch["index"].tolist()) == list(range(len(source)))
+        for batch in batches:
+            for field, told in (("source", sources), ("target", targets)):
+                for row, index in enumerate(batch["index"].tolist()):
+                    length = int(batch[f"{field}_lengths"][row])
+                    assert batch[field][row, :length].tolist() == told[index].tolist()
+                    assert (batch[field][row, length:] == bpe.PAD).all()
+
+
+@EXAMPLES
+@given(lengths=LENGTHS, budget=st.integers(16, 300), seed=st.integers(0, 9))
+def test_batches_stay_within_the_budget_of_pieces(lengths: list[int], budget: int, seed: int):
+    text = records(lengths)
+    for batches in (labelled(text, np.arange(len(lengths)), budget).epoch(seed, 0),
+                    masked(text, VOCABULARY, 0.15, budget).in_order()):  # fmt: skip
+        for batch in batches:
+            assert batch["tokens"].numel() <= budget or len(batch["tokens"]) == 1
+
+
+@EXAMPLES
+@given(seed=st.integers(0, 99))
+def test_batches_of_pairs_pad_no_more_than_twice_the_budget(seed: int):
+    """Pairs are counted as source + target; the sides are padded apart, which can double what is computed."""
+    rng = np.random.default_rng(seed)
+    made = pairs(records(list(rng.integers(2, 40, 80))), records(list(rng.integers(2, 40, 80))), 200)
+    for batch in made.epoch(seed, 0):
+        longest = (batch["source_lengths"] + batch["target_lengths"]).max()
+        assert len(batch["index"]) * longest <= 200
+        assert batch["source"].numel() + batch["target"].numel() <= 400
+
+
+def sources() -> dict[str, Source]:
+    rng = np.random.default_rng(5)
+    lengths = list(rng.integers(2, 30, 120))
+    text = records(lengths)
+    return {
+        "windows": Windows(text, 16, 64),
+        "pairs": pairs(text, records(lengths[::-1]), 256),
+        "masked": masked(text, VOCABULARY, 0.15, 256),
+        "labelled": labelled(text, np.arange(120) % 2, 256),
+    }
+
+
+@pytest.mark.parametrize("kind", ["windows", "pairs", "masked", "labelled"])
+def test_seed_and_epoch_decide_the_batches_alone(kind: str):
+    one, other = sources()[kind], sources()[kind]
+    list(one.epoch(3, 4))  # what was asked before does not matter
+    np.random.seed(1)  # nor does anybody else's random state
+    torch.manual_seed(1)
+    assert same(list(one.epoch(0, 1)), list(other.epoch(0, 1)))
+    for different in ((0, 2), (1, 1)):
+        assert not same(list(one.epoch(0, 1)), list(one.epoch(*different)))
+    assert same(list(one.in_order()), list(other.in_order()))
+
+
+@pytest.mark.parametrize("kind", ["pairs", "masked", "labelled"])
+def test_the_first_records_are_evaluated_when_not_all_are(kind: str):
+    batches = list(sources()[kind].in_order(7))
+    assert sum(len(batch["lengths" if kind != "pairs" else "index"]) for batch in batches) == 7
+    if "index" in batches[0]:
+        assert sorted(i for batch in batches for i in batch["index"].tolist()) == list(range(7))
+
+
+@EXAMPLES
+@given(size=st.integers(20, 900), window=st.integers(2, 18), rows=st.integers(1, 9), seed=st.integers(0, 99))
+def test_no_piece_of_a_window_is_predicted_twice(size: int, window: int, rows: int, seed: int):
+    text = Records(np.arange(size, dtype=np.uint16), np.asarray([size]))
+    made = Windows(text, window, rows * window)
+    for batches in (list(made.epoch(seed, 0)), list(made.in_order())):
+        truth = Counter(piece for batch in batches for piece in batch["tokens"][:, 1:].flatten().tolist())
+        assert max(truth.values()) == 1
+        for batch in batches:
+            assert batch["tokens"].shape[1] == window + 1
+            assert (batch["tokens"].diff(dim=1) == 1).all()  # a window is a stretch of the text
+            assert len(batch["tokens"]) <= rows
+    # an evaluation misses less than a window at the end; an epoch less than a window at each end and a batch
+    assert sum(truth.values()) > size - 1 - window
+    seen = sum(batch["tokens"][:, 1:].numel() for batch in made.epoch(seed, 0))
+    assert seen > size - 1 - 2 * window - rows * window
+
+
+def test_offsets_move_from_epoch_to_epoch_so_that_every_piece_has_its_turn():
+    text = Records(np.arange(100, dtype=np.uint16), np.asarray([100]))
+    made, predicted = Windows(text, 16, 16), set()
+    for epoch in range(60):
+        predicted |= {p for batch in made.epoch(0, epoch) for p in batch["tokens"][:, 1:].flatten().tolist()}
+    assert predicted == set(range(1, 100))
+
+
+def test_a_text_shorter_than_a_window_is_told():
+    with pytest.raises(UserError, match="lower `window` or give more text"):
+        Windows(records([10]), 16, 64)
+
+
+@settings(deadline=None, max_examples=25)
+@given(lengths=LENGTHS, share=st.sampled_from([0.05, 0.15, 0.5]), seed=st.integers(0, 9))
+def test_masks_hide_the_asked_share_and_never_the_end(lengths: list[int], share: float, seed: int):
+    made = masked(records(lengths), VOCABULARY, share, 200)
+    for batch in made.epoch(seed, 0):
+        hidden = batch["where"].sum(1)
+        for row, length in enumerate(batch["lengths"].tolist()):
+            assert hidden[row] == max(1, round(share * (length - 1)))
+            assert not batch["where"][row, length - 1 :].any()
+            assert batch["tokens"][row, length - 1] == bpe.END
+        assert len(batch["truth"]) == hidden.sum()
+
+
+def test_masked_pieces_are_the_originals_and_hidden_as_bert_hides_them():
+    text = records([25] * 400)
+    originals = {row.tobytes() for row in (text[i].astype(np.int64) for i in range(400))}
+    fates: Counter[str] = Counter()
+    for batch in masked(text, VOCABULARY, 0.15, 500).epoch(0, 0):
+        restored = batch["tokens"].clone()
+        restored[batch["where"]] = batch["truth"]
+        assert all(row.numpy().tobytes() in originals for row in restored)
+        for shown, true in zip(batch["tokens"][batch["where"]].tolist(), batch["truth"].tolist(), strict=True):
+            assert true >= len(bpe.SPECIAL)
+            assert shown == bpe.MASK or shown >= len(bpe.SPECIAL)
+            fates["masked" if shown == bpe.MASK else "kept" if shown == true else "replaced"] += 1
+    total = fates.total()
+    assert fates["masked"] / total == pytest.approx(0.8, abs=0.04)
+    assert fates["replaced"] / total == pytest.approx(0.1, abs=0.03)
+    assert fates["kept"] / total == pytest.approx(0.1, abs=0.03)
+
+
+def test_padding_goes_to_the_right():
+    assert pad([np.asarray([5, 6]), np.asarray([7])]).tolist() == [[5, 6], [7, bpe.PAD]]
+
+
+def test_texts_without_a_word_have_nothing_to_mask_and_are_left_out(tmp_path: Path):
+    records([1, 5, 1, 3]).save(tmp_path, "train.text")
+    batches = list(open_split(tmp_path, "masked", "train", Training(1e-3, 1, 64), VOCABULARY).in_order())
+    assert sorted(length for batch in batches for length in batch["lengths"].tolist()) == [3, 5]
+
+
+def test_unlabelled_text_is_what_pretraining_reads(tmp_path: Path):
+    records([5, 4]).save(tmp_path, "train.text")
+    records([9]).save(tmp_path, "pretrain.text")
+    settings = Training(1e-3, 1, 64)
+    assert next(open_split(tmp_path, "masked", "train", settings, VOCABULARY).in_order())["lengths"].tolist() == [9]
+
+
+def test_an_unknown_objective_is_told(tmp_path: Path):
+    with pytest.raises(UserError, match="objective 'guess' is unknown"):
+        open_split(tmp_path, "guess", "train", Training(1e-3, 1, 64), VOCABULARY)
