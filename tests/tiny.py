@@ -101,7 +101,14 @@ OBJECTIVE_FAMILY = {
 
 def job(stage: str, task: str, objective: str, architecture: str, seed: int = 0, **training: Any) -> Job:
     """A job of a few steps."""
-    told = {"learning_rate": 3e-3, "budget_tokens": 2000, "batch_tokens": 512, "window": 16, "validations": 3, **training}
+    told = {
+        "learning_rate": 3e-3,
+        "budget_tokens": 2000,
+        "batch_tokens": 512,
+        "window": 16,
+        "validations": 3,
+        **training,
+    }
     setting = replace(ARCHITECTURES[architecture], dropout=0.1)
     return Job(
         name=f"{stage}/{architecture}/s{seed}", task=task, stage=stage, architecture_name=architecture, seed=seed,
@@ -133,6 +140,9 @@ def run_everything(folder: Path) -> None:
         (folder / "corpus" / task / "card.json").write_text(json.dumps(card), encoding="utf-8")
     for stage, task, objective, start in STAGES:
         _stage(folder, stage, task, objective, start)
+    told = [job(stage, task, objective, name) for stage, task, objective, start in STAGES if not start
+            for name in ("transformer", "lstm")]  # fmt: skip
+    anatomy.run(told, folder / "tokens", folder / "measurements/anatomy.json")
     for task, objectives in (
         ("lm", ["language_model"]),
         ("translation", ["sequence_pairs"]),
@@ -160,8 +170,8 @@ def _stage(folder: Path, stage: str, task: str, objective: str, start: str | Non
             this = job(stage, task, objective, architecture, seed)
             train(this, tokens, run, begin)
             beams = [1, 2] if objective == "sequence_pairs" else [1]
-            evaluation = quality.Evaluation(this, beams=beams, test_records=20, longest_output=8)
-            quality.run(evaluation, run, tokens, corpus, run)
+            evaluation = quality.Evaluation(beams=beams, test_records=20, longest_output=8)
+            quality.run(evaluation, run, tokens, corpus)
     jobs = [job(stage, task, objective, architecture) for architecture in names]
     generates = objective in ("language_model", "sequence_pairs")
     timed = speed.Speed(
@@ -169,8 +179,6 @@ def _stage(folder: Path, stage: str, task: str, objective: str, start: str | Non
         generation_batches=[1, 2] if generates else [], generation_tokens=2, contexts=[0, 3] if generates else [],
     )  # fmt: skip
     speed.run(timed, tokens, _at(folder, "speed", stage), threads=1)
-    if not start:
-        anatomy.run(anatomy.Anatomy(stage, jobs), tokens, _at(folder, "anatomy", stage))
     if objective != "classification":
         runs = [folder / "runs" / stage / architecture / f"s{seed}" for architecture in names for seed in (0, 1)]
         curves.run(stage, [5.0, 0.001], runs, _at(folder, "speed", stage), _at(folder, "curves", stage))

@@ -42,6 +42,8 @@ def prepare(threads: int) -> None:
     """Set the process up: its threads, repeatable kernels, and an allocator that keeps large blocks."""
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # nothing here reads memory that it has not written, and filling it costs 3 to 6 % of a small step
+    torch.utils.deterministic.fill_uninitialized_memory = False
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     _keep_large_blocks()
 

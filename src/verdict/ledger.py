@@ -31,9 +31,9 @@ def metric_name(row: dict[str, Any], kind: str) -> str:
 
     Rounds of a timing are steps of one metric.
     """
-    parts = [] if kind in ("train", "evaluate") else [row["architecture"]]
+    parts = [row["task"]] if kind == "anatomy" else []  # the only job of several tasks
     if kind not in ("train", "evaluate"):
-        parts.append(row["experiment"])
+        parts += [row["architecture"], row["experiment"]]
     parts += [row["variant"] if kind != "train" else "", row["matching"] if kind == "curves" else ""]
     if row["variable"]:
         parts.append(f"{row['variable']}_{row['at']:g}")

@@ -59,7 +59,12 @@ def value(table: Table, row: int, found: list[int], limit: int, penalty: float) 
 
 
 @settings(deadline=None, max_examples=20, derandomize=True)
-@given(seed=st.integers(0, 10**6), vocabulary=st.integers(3, 4), limit=st.integers(1, 3), penalty=st.sampled_from([0.0, 1.0, 2.0]))
+@given(
+    seed=st.integers(0, 10**6),
+    vocabulary=st.integers(3, 4),
+    limit=st.integers(1, 3),
+    penalty=st.sampled_from([0.0, 1.0, 2.0]),
+)
 def test_with_enough_beams_the_search_is_exhaustive(seed: int, vocabulary: int, limit: int, penalty: float):
     table = Table(vocabulary, seed)
     limits = torch.tensor([limit, max(1, limit - 1)])

@@ -228,8 +228,8 @@ def test_a_mixer_named_by_its_import_path_works_like_the_known_ones():
 
 @pytest.mark.parametrize(
     "name",
-    ["atention", "no.such.module:Mixer", "verdict.models.mixers.lstm:Nothing", "json:loads", "verdict.models.block:Block",
-     ":", ":Mixer", "json:", "..json:loads", ""],
+    ["atention", "no.such.module:Mixer", "verdict.models.mixers.lstm:Nothing", "json:loads", ":", ":Mixer", "json:",
+     "verdict.models.block:Block", "..json:loads", ""],
 )  # fmt: skip
 def test_a_wrong_name_of_a_mixer_is_one_sentence(name: str):
     with pytest.raises(UserError) as told:

@@ -21,12 +21,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:TF32 acceleration")
 EVERY = pytest.mark.parametrize("architecture", ARCHITECTURES)
 
 
-def counted(name: str, shape: Shape) -> dict[str, int]:
-    setting = ARCHITECTURES[name]
-    with torch.device("meta"):
-        return count(build(setting, shape, solve(setting, shape)))
-
-
 @settings(deadline=None, max_examples=10, derandomize=True)
 @given(
     family=st.sampled_from(FAMILIES),
@@ -54,9 +48,10 @@ def test_no_other_inner_width_comes_nearer(name: str):
     setting, shape = ARCHITECTURES[name], Shape("encoder_decoder", 32, 60_000, 280)
     best = solve(setting, shape)
 
+    part = "feedforward" if setting.feedforward else "mixer"
+
     def off(change: int) -> int:
-        inner = [best[0]._replace(**{"feedforward" if setting.feedforward else "mixer": best[0][setting.feedforward] + change}),
-                 best[1]]  # fmt: skip
+        inner = [best[0]._replace(**{part: getattr(best[0], part) + change}), best[1]]
         with torch.device("meta"):
             return abs(count(build(setting, shape, inner))["nonembedding"] - 60_000)
 

@@ -1,6 +1,7 @@
 """What a batch costs, and that padding and the cut into batches do not."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,7 +72,9 @@ def test_a_uniform_model_pays_the_logarithm_of_its_choices(objective: str):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_predictions_bytes_and_pieces_are_counted_once(objective: str):
     batch = next(source_of(objective, 128).in_order())
-    found = OBJECTIVES[objective](model("lstm", FAMILY[objective], classes=3 * (objective == "classification")), batch, BYTES)
+    found = OBJECTIVES[objective](
+        model("lstm", FAMILY[objective], classes=3 * (objective == "classification")), batch, BYTES
+    )
     if objective == "language_model":
         truth, seen = batch["tokens"][:, 1:].flatten(), batch["tokens"][:, 1:].numel()
     elif objective == "sequence_pairs":
@@ -95,7 +98,9 @@ def test_how_an_evaluation_is_cut_into_batches_does_not_change_it(architecture: 
     for batch_tokens in (16, 100, 1000):
         batches = source_of(objective, batch_tokens).in_order()
         if objective == "masked":  # masks are drawn batch by batch: compare other cuts of the very same masks
-            batches = iter([batch for big in source_of(objective, 10_000).in_order() for batch in _cut(big, batch_tokens)])
+            batches = iter(
+                [batch for big in source_of(objective, 10_000).in_order() for batch in _cut(big, batch_tokens)]
+            )
         totals.append(evaluate(made, batches, OBJECTIVES[objective], BYTES))
     for other in totals[1:]:
         assert other["predicted"] == totals[0]["predicted"]
@@ -148,11 +153,23 @@ def test_the_loss_is_the_models_own_likelihood_of_the_text(architecture: str):
     assert found.nats.item() == pytest.approx(nats, rel=1e-5)
 
 
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_an_evaluation_leaves_the_model_training_and_unchanged(objective: str):
-    made = model("lstm", FAMILY[objective], classes=3 * (objective == "classification")).train()
+def test_an_evaluation_leaves_the_model_as_it_was(objective: str, training: bool):
+    """Training goes on with dropout after a validation; a search after an evaluation goes on without."""
+    made = model("lstm", FAMILY[objective], classes=3 * (objective == "classification")).train(training)
     before, state = {name: value.clone() for name, value in made.state_dict().items()}, torch.get_rng_state()
     evaluate(made, source_of(objective, 128).in_order(), OBJECTIVES[objective], BYTES)
-    assert made.training
+    assert all(part.training == training for part in made.modules())
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_an_evaluation_never_drops_anything(objective: str):
+    dropping = replace(ARCHITECTURES["lstm"], dropout=0.5)
+    made = model(dropping, FAMILY[objective], classes=3 * (objective == "classification")).train()
+    totals = [
+        evaluate(made, source_of(objective, 128).in_order(), OBJECTIVES[objective], BYTES)["nats"] for _ in range(2)
+    ]
+    assert totals[0] == totals[1]

@@ -75,9 +75,10 @@ def run(job: Job, tokens: Path, out: Path, start: Path | None) -> None:
 def _begin_with(model: torch.nn.Module, start: Path) -> None:
     """Take over every weight of another model but the classification head."""
     weights = store.load(start).state_dict()
-    missing, unexpected = model.load_state_dict(weights, strict=False)
-    if unexpected or any(not name.startswith("classifier.") for name in missing):
+    own = {name: value.shape for name, value in model.state_dict().items() if not name.startswith("classifier.")}
+    if own != {name: value.shape for name, value in weights.items() if not name.startswith("classifier.")}:
         raise UserError(f"the model in {start} is of another shape; remove {start} and run again")
+    model.load_state_dict({name: value for name, value in weights.items() if name in own}, strict=False)
 
 
 def main() -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from verdict.errors import UserError
 from verdict.files import replacing
 from verdict.training.averaging import Average
 
@@ -52,11 +53,18 @@ def save(
 def load(
     path: Path, fingerprint: str, model: nn.Module, optimizer: torch.optim.Optimizer, average: Average
 ) -> Progress | None:
-    """Put a checkpoint's state in place and say where it stands; None if there is none of these settings."""
+    """Put a checkpoint's state in place and say where it stands; None if there is none of these settings.
+
+    Raises ``UserError`` for a damaged file.
+    """
     if not path.exists():
         return None
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata()
+    try:
+        opened = safe_open(path, "pt")
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is damaged ({error}); remove it and run again") from error
+    with opened as file:
+        metadata = file.metadata() or {}
         if metadata.get("fingerprint") != fingerprint:
             return None
         with torch.no_grad():

@@ -70,6 +70,7 @@ def evaluate(
     model: Model, batches: Iterator[Batch], cost: Callable[..., Cost], piece_bytes: Tensor
 ) -> dict[str, float]:
     """Summed losses over batches in fp32: nats, predictions, bytes; the one evaluation path of every architecture."""
+    training = model.training
     model.eval()
     totals = {"nats": 0.0, "predicted": 0, "bytes": 0}
     for batch in batches:
@@ -77,7 +78,7 @@ def evaluate(
         totals["nats"] += found.nats.double().item()
         totals["predicted"] += found.predicted
         totals["bytes"] += found.bytes
-    model.train()
+    model.train(training)  # as it was: what searches with the model afterwards must not find dropout switched on
     return totals
 
 

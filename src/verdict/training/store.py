@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from verdict.errors import UserError
@@ -26,6 +27,6 @@ def load(folder: Path) -> Model:
     model = build(architecture, shape, [InnerWidths(*widths) for widths in told["inner"]])
     try:
         model.load_state_dict(load_file(folder / "model.safetensors"))
-    except (RuntimeError, OSError, ValueError) as error:
+    except (RuntimeError, OSError, ValueError, SafetensorError) as error:
         raise UserError(f"{folder}/model.safetensors does not fit model.json; remove {folder} and run again") from error
     return model

@@ -1,0 +1,145 @@
+"""Turns, and that what is timed is what is trained."""
+
+import json
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+
+from verdict.files import read_json
+from verdict.measure import speed, timing
+from verdict.measure.timing import rounds
+from verdict.models.sizes import count
+from verdict.training import loop, store
+from verdict.training.objectives import OBJECTIVES
+
+CPU = torch.device("cpu")
+
+
+def test_contestants_take_turns_and_the_order_is_reversed_each_round(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(timing, "SHORTEST", 0.0)
+    called: list[str] = []
+    contestants = {name: lambda name=name: called.append(name) for name in "abc"}
+    found = list(rounds(contestants, 4, CPU))
+    assert [(number, name) for number, name, _ in found] == [
+        *((0, name) for name in "abc"), *((1, name) for name in "cba"),
+        *((2, name) for name in "abc"), *((3, name) for name in "cba"),
+    ]  # fmt: skip
+    assert called[:6] == list("aabbcc")  # warmed up and calibrated before anything counts
+    assert called[6:] == list("abccbaabccba")
+    assert all(seconds >= 0 for _, _, seconds in found)
+
+
+def test_short_calls_are_repeated_and_told_per_call():
+    calls: Counter[str] = Counter()
+
+    def call(name: str, seconds: float) -> None:
+        calls[name] += 1
+        time.sleep(seconds)
+
+    contestants = {"short": lambda: call("short", 0.002), "long": lambda: call("long", 0.08)}
+    found = {name: seconds for _, name, seconds in rounds(contestants, 1, CPU)}
+    assert found["short"] == pytest.approx(0.002, rel=1.0)
+    assert found["long"] == pytest.approx(0.08, rel=0.5)
+    assert calls["long"] == 3
+    assert calls["short"] > 8
+
+
+@pytest.mark.parametrize("objective", ["language_model", "sequence_pairs"])
+def test_what_is_timed_is_the_training_loops_step(objective: str, monkeypatch: pytest.MonkeyPatch):
+    job = tiny.job("x", "x", objective, "lstm")
+    taken: list[Any] = []
+    monkeypatch.setattr(speed, "train_step", lambda *given: taken.append(given))
+    model = tiny.model("lstm", job.family)
+    batch = speed.synthetic(job, 280, 3, 8)
+    speed.stepper(job, model, [batch, batch], torch.ones(280, dtype=torch.long), "fp32")()
+    assert len(taken) == 2
+    assert taken[0][2] is OBJECTIVES[objective]
+    assert speed.train_step is not loop.train_step
+    monkeypatch.undo()
+    assert speed.train_step is loop.train_step
+    assert speed._pieces(batch) == OBJECTIVES[objective](model, batch, torch.ones(280, dtype=torch.long)).seen
+
+
+@pytest.mark.parametrize("architecture", ["transformer", "lstm"])
+@pytest.mark.parametrize("family", ["language_model", "encoder_decoder"])
+def test_a_timed_generation_does_the_same_work_each_time(architecture: str, family: str):
+    made, chosen = tiny.model(architecture, family), []
+    call = speed.generator(made, 2, 5, 4)
+    real = made.step
+
+    def step(tokens: torch.Tensor, decoding: Any) -> Any:
+        logits, after = real(tokens, decoding)
+        chosen.append(logits)
+        return logits, after
+
+    made.step = step
+    call()
+    call()
+    assert len(chosen) == 8
+    for first, second in zip(chosen[:4], chosen[4:], strict=True):
+        assert torch.equal(first, second)
+
+
+def test_speed_is_told_for_every_setting_architecture_and_round(world: Path):
+    rows = read_json(world / "measurements/speed/lm.json")["rows"]
+    found = Counter((row["experiment"], row["metric"], row["variable"], row["at"], row["architecture"]) for row in rows)
+    for name in ("transformer", "lstm"):
+        for variable, values in (("", [None]), ("batch", [1, 3])):
+            for at in values:
+                assert found["speed", "train_tokens_per_second", variable, at, name] == 2
+        for variable, values in (("batch", [1, 2]), ("length", [0, 3])):
+            for at in values:
+                assert found["generation", "generated_tokens_per_second", variable, at, name] == 2
+        assert found["speed", "batch_gain", "", None, name] == 2
+    assert all(row["value"] > 0 for row in rows)
+    gains = [row for row in rows if row["metric"] == "batch_gain" and row["experiment"] == "speed"]
+    per_round = {row["replicate"]: row for row in gains if row["architecture"] == "lstm"}
+    tokens = {
+        (row["at"], row["replicate"]): row["value"]
+        for row in rows
+        if row["metric"] == "train_tokens_per_second" and row["variable"] == "batch" and row["architecture"] == "lstm"
+    }
+    for number, row in per_round.items():
+        assert row["value"] == pytest.approx(tokens[3, number] / tokens[1, number])
+
+
+def test_longer_sequences_have_their_memory_measured_and_take_more_of_it(world: Path, tmp_path: Path):
+    job = tiny.job("lm", "lm", "language_model", "transformer", batch_tokens=4096)
+    timed = speed.Speed(
+        "lm", [job], rounds=2, own_batches=1, lengths=[8, 1024], batches=[], batch_length=8, generation_batches=[],
+        generation_tokens=1, contexts=[],
+    )  # fmt: skip
+    speed.run(timed, world / "tokens/lm", tmp_path / "speed.json", threads=1)
+    rows = json.loads((tmp_path / "speed.json").read_text())["rows"]
+    memory = {row["at"]: row["value"] for row in rows if row["metric"] == "peak_memory_bytes"}
+    assert memory.keys() == {8, 1024}
+    # 4 rows × 2 heads × 1024² scores of two layers alone are 64 MB
+    assert memory[1024] > memory[8] > 0
+    kept = [row["value"] for row in rows if row["metric"] == "throughput_kept"]
+    assert len(kept) == 2
+
+
+def test_sizes_are_those_of_the_models_that_were_trained(world: Path):
+    rows = read_json(world / "measurements/anatomy.json")["rows"]
+    told = {(row["task"], row["architecture"], row["variant"], row["metric"]): row["value"] for row in rows}
+    for stage, task in (("lm", "lm"), ("translation", "translation"), ("pretraining", "classification")):
+        for name in ("transformer", "lstm"):
+            trained = read_json(world / f"runs/{stage}/{name}/s0/metrics.json")["rows"]
+            for metric in ("parameters_nonembedding", "parameters_total"):
+                value = next(row["value"] for row in trained if row["metric"] == metric)
+                assert told[task, name, "matched", metric] == value
+    # at equal width, textbook blocks: 4 D² + 8 D² against 8 D² + D² weights a layer, norms and biases aside
+    ratio = told["lm", "transformer", "equal_width", "parameters_mixing"] / (4 * 4 * 16 * 16)
+    assert 1 < ratio < 1.2
+    assert all(value >= 0 for value in told.values())
+
+
+def test_a_stored_models_count_is_what_its_metrics_say(world: Path):
+    run = world / "runs/translation/lstm/s0"
+    rows = {row["metric"]: row["value"] for row in read_json(run / "metrics.json")["rows"]}
+    assert count(store.load(run))["total"] == rows["parameters_total"]

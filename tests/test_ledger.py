@@ -1,0 +1,141 @@
+"""Metrics files to MLflow: every number is found again under a name of its own, once."""
+
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny import metrics_of
+
+from verdict import ledger
+from verdict.errors import UserError
+from verdict.files import read_json, write_json
+from verdict.ledger import LARGEST, Ledger, flatten, metric_name
+from verdict.measure.rows import NEVER
+
+ROOT = Path(__file__).parent.parent
+
+
+def kind_of(told: dict[str, Any]) -> str:
+    return told["run"].split("/")[0]
+
+
+def address(row: dict[str, Any], kind: str) -> tuple[str, int]:
+    """Name and step of a row within its run, as ``Ledger.log`` writes it."""
+    step = row["replicate"] if kind not in ("train", "evaluate") and row["replicate"] is not None else 0
+    return metric_name(row, kind), step
+
+
+@pytest.fixture(scope="module")
+def logged(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the world whose runs are in its own store."""
+    folder = tmp_path_factory.mktemp("ledger") / "world"
+    shutil.copytree(world, folder)
+    log(folder)
+    return folder
+
+
+def uri(folder: Path) -> str:
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+def log(folder: Path) -> dict[str, Any]:
+    cards = sorted(folder.glob("corpus/*/card.json"))
+    ledger.run(metrics_of(folder), cards, folder / "results/machine.json", uri(folder), folder / "results/ledger.json")
+    return read_json(folder / "results/ledger.json")
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["tiny world", "this machine's runs"])
+def test_no_two_rows_of_a_job_share_a_name(world: Path, own: bool):
+    files = [*ROOT.glob("runs/*/*/s*/*.json"), *ROOT.glob("measurements/**/*.json")] if own else metrics_of(world)
+    told = [read_json(path) for path in files]
+    told = [one for one in told if "rows" in one]
+    if own and not told:
+        pytest.skip("nothing has been run here yet")
+    for one in told:
+        names = Counter(address(row, kind_of(one)) for row in one["rows"])
+        assert {name for name, count in names.items() if count > 1} == set(), one["run"]
+        assert not {name for name, _ in names if name.startswith("history/") or name == "job_seconds"}
+    if not own:
+        assert {kind_of(one) for one in told} == {
+            "train", "evaluate", "baselines", "speed", "anatomy", "curves", "device",
+        }  # fmt: skip
+
+
+def test_every_number_is_found_again(logged: Path):
+    runs = read_json(logged / "results/ledger.json")["runs"]
+    client = Ledger(uri(logged)).client
+    assert set(runs) == {read_json(path)["run"] for path in metrics_of(logged)}
+    for path in metrics_of(logged):
+        told = read_json(path)
+        stored = client.get_run(runs[told["run"]])
+        assert stored.info.status == "FINISHED"
+        histories: dict[str, dict[int, float]] = {}
+        for row in told["rows"]:
+            name, step = address(row, kind_of(told))
+            if name not in histories:
+                histories[name] = {m.step: m.value for m in client.get_metric_history(stored.info.run_id, name)}
+            assert histories[name][step] == (LARGEST if row["value"] == NEVER else row["value"]), (told["run"], name)
+        for name, value in flatten(told["job"]):
+            assert stored.data.params[name] == value
+        assert stored.data.metrics["job_seconds"] == told["seconds"]
+
+
+def test_learning_curves_and_what_runs_stand_on_are_found_again(logged: Path):
+    runs = read_json(logged / "results/ledger.json")["runs"]
+    client = Ledger(uri(logged)).client
+    points = [json.loads(line) for line in (logged / "runs/lm/lstm/s1/history.jsonl").read_text().splitlines()]
+    stored = client.get_metric_history(runs["train/lm/lstm/s1"], "history/valid_loss")
+    assert {m.step: m.value for m in stored} == {point["step"]: point["valid_loss"] for point in points}
+    tags = client.get_run(runs["train/lm/lstm/s1"]).data.tags
+    assert tags["architecture"] == "lstm"
+    assert tags["seed"] == "1"
+    assert tags["task"] == "lm"
+    assert tags["corpus_sha256"] == read_json(logged / "corpus/lm/card.json")["sha256"]
+    assert tags["edition"] == "quick"
+
+
+def test_what_did_not_change_is_not_logged_again_and_what_did_supersedes(
+    logged: Path, capfd: pytest.CaptureFixture[str]
+):
+    before = read_json(logged / "results/ledger.json")
+    capfd.readouterr()
+    assert log(logged) == before
+    assert "0 new runs" in capfd.readouterr().err
+    changed = logged / "runs/lm/lstm/s0/metrics.json"
+    told = read_json(changed)
+    kept = json.loads(json.dumps(told))
+    told["rows"][0]["value"] += 1
+    write_json(changed, told)
+    after = log(logged)
+    assert "1 new runs" in capfd.readouterr().err
+    assert {name for name in after["runs"] if after["runs"][name] != before["runs"][name]} == {"train/lm/lstm/s0"}
+    client = Ledger(uri(logged)).client
+    assert client.get_run(before["runs"]["train/lm/lstm/s0"]).data.tags["superseded"] == "true"
+    assert client.get_run(after["runs"]["train/lm/lstm/s0"]).data.tags["superseded"] == "false"
+    # back to what it was: again a run of its own, the other superseded
+    write_json(changed, kept)
+    again = log(logged)
+    assert again["runs"]["train/lm/lstm/s0"] not in (
+        before["runs"]["train/lm/lstm/s0"], after["runs"]["train/lm/lstm/s0"],
+    )  # fmt: skip
+    live = client.search_runs(
+        [again["experiments"]["train/lm/lstm/s0"]], "tags.superseded = 'false' and tags.job = 'train/lm/lstm/s0'"
+    )
+    assert [run.info.run_id for run in live] == [again["runs"]["train/lm/lstm/s0"]]
+
+
+def test_a_password_in_the_stores_address_is_not_published():
+    assert ledger._without_password("https://me:secret@host:5000/x") == "https://host:5000/x"
+    assert ledger._without_password("sqlite:///mlflow.db") == "sqlite:///mlflow.db"
+    assert "p@ss" not in ledger._without_password("https://me:p@ss@host/x")
+
+
+def test_a_store_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    with pytest.raises(UserError, match="MLFLOW_TRACKING_URI") as error:
+        Ledger("http://127.0.0.1:9/")
+    assert len(str(error.value).splitlines()) == 1

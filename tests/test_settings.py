@@ -1,0 +1,305 @@
+"""params.yaml: what stands in it resolves, and whatever is wrong with it is one sentence that names the key."""
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from verdict.errors import UserError
+from verdict.settings import job, overlay, read, resolve
+from verdict.training.settings import Job
+
+PARAMS = Path(__file__).parent.parent / "params.yaml"
+TOLD = read(PARAMS)
+
+
+def changed(*path_and_value: Any, edition: bool = False) -> dict[str, Any]:
+    """params.yaml with one value set (``...`` removes it), in the file's body or in its chosen edition."""
+    told = copy.deepcopy(TOLD)
+    *path, last, value = path_and_value
+    here = told
+    if edition:
+        told["editions"][told["edition"]] = here = {}
+    for key in path:
+        here = here.setdefault(key, {}) if isinstance(here, dict) else here[key]
+    if value is ...:
+        del here[last]
+    else:
+        here[last] = value
+    return told
+
+
+def sentence(told: Mapping[str, Any]) -> str:
+    with pytest.raises(UserError) as error:
+        resolve(told)
+    said = str(error.value)
+    assert "\n" not in said
+    assert "pydantic" not in said
+    return said
+
+
+@pytest.mark.parametrize("edition", list(TOLD["editions"]))
+def test_every_edition_resolves_and_every_job_of_it_is_plain_json(edition: str):
+    found = resolve({**TOLD, "edition": edition})
+    assert found.edition == edition
+    for name, stage in found.stages.items():
+        for architecture in stage.architectures:
+            made = job(found, name, architecture, 2)
+            assert Job.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+            assert made.name == f"{name}/{architecture}/s2"
+            assert made.training.learning_rate == stage.training.learning_rate[architecture]
+
+
+def test_a_stage_compares_architectures_under_the_same_settings():
+    """A job differs from the others of its stage and seed by its architecture and its tuned learning rate alone."""
+    found = resolve(TOLD)
+    for name, stage in found.stages.items():
+        jobs = [job(found, name, architecture, 0).to_dict() for architecture in stage.architectures]
+        for told in jobs:
+            for own in ("name", "architecture", "architecture_name"):
+                del told[own]
+            del told["training"]["learning_rate"]
+        assert all(told == jobs[0] for told in jobs)
+
+
+def test_an_edition_is_laid_over_the_rest():
+    told = changed("stages", "lm", "training", "budget_tokens", 7777, edition=True)
+    found = resolve(told)
+    assert found.stages["lm"].training.budget_tokens == 7777
+    assert found.stages["lm"].training.window == resolve(TOLD).stages["lm"].training.window
+
+
+@given(
+    base=st.dictionaries(st.sampled_from("abc"), st.integers() | st.dictionaries(st.sampled_from("xy"), st.integers())),
+    over=st.dictionaries(st.sampled_from("abc"), st.integers() | st.dictionaries(st.sampled_from("xy"), st.integers())),
+)
+def test_overlaying_keeps_what_is_not_named_and_changes_neither(base: dict, over: dict):
+    before = copy.deepcopy((base, over))
+    merged = overlay(base, over)
+    assert (base, over) == before
+    assert set(merged) == set(base) | set(over)
+    for key in base.keys() - over.keys():
+        assert merged[key] == base[key]
+    assert overlay(merged, over) == merged
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        (("seed",), "seeds"),
+        (("stages", "lm", "tranining"), "training"),
+        (("stages", "lm", "training", "bugdet_tokens"), "budget_tokens"),
+        (("stages", "translation", "evaluation", "beam"), "beams"),
+        (("stages", "lm", "speed", "lenghts"), "lengths"),
+        (("architectures", "lstm", "layer"), "layers"),
+        (("tokens", "lm", "vocabluary"), "vocabulary"),
+        (("corpora", "lm", "licens"), "licence"),
+        (("corpora", "translation", "split", "near_duplicates", "similarty"), "similarity"),
+    ],
+)
+@pytest.mark.parametrize("edition", [False, True])
+def test_a_misspelt_key_is_named_with_what_was_meant(path: tuple[str, ...], said: str, edition: bool):
+    told = sentence(changed(*path, 3, edition=edition))
+    where = ".".join(([f"editions.{TOLD['edition']}"] if edition else []) + list(path))
+    assert f"`{where}` is not a known key" in told
+    assert f"did you mean `{said}`?" in told
+
+
+def test_a_key_like_no_other_is_told_what_there_is():
+    assert "known here: " in sentence(changed("stages", "lm", "zzzzzz", 1))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("seeds",), 0),
+        (("seeds",), "three"),
+        (("seeds",), None),
+        (("seeds",), 1.5),
+        (("device",), "gpu"),
+        (("precision",), "fp16"),
+        (("edition",), "slow"),
+        (("stages", "lm", "width"), 100),
+        (("stages", "lm", "width"), 0),
+        (("stages", "lm", "parameters"), -1),
+        (("stages", "lm", "training", "learning_rate", "lstm"), 0),
+        (("stages", "lm", "training", "learning_rate", "lstm"), float("nan")),
+        (("stages", "lm", "training", "learning_rate", "lstm"), float("inf")),
+        (("stages", "lm", "training", "clip"), float("nan")),
+        (("stages", "lm", "training", "budget_tokens"), 0),
+        (("stages", "lm", "training", "window"), 1),
+        (("stages", "pretraining", "training", "masked"), 1.0),
+        (("stages", "lm", "speed", "rounds"), 1),
+        (("stages", "lm", "speed", "contexts"), []),
+        (("stages", "lm", "speed", "lengths"), [32, 32]),
+        (("stages", "lm", "targets"), [0.0]),
+        (("stages", "lm", "targets"), [2.0, 2.0]),
+        (("stages", "lm", "architectures"), []),
+        (("stages", "lm", "architectures"), ["lstm", "lstm"]),
+        (("stages", "lm", "architectures"), "lstm"),
+        (("stages", "translation", "evaluation", "beams"), [2, 4]),
+        (("stages", "translation", "evaluation", "beams"), [1, 4, 8]),
+        (("stages", "translation", "evaluation", "beams"), [0]),
+        (("architectures", "lstm", "dropout"), 1.0),
+        (("architectures", "lstm", "dropout"), -0.1),
+        (("architectures", "lstm", "layers"), 0),
+        (("architectures", "lstm", "cross_attention"), "some"),
+        (("architectures", "lstm", "options"), None),
+        (("tokens", "lm", "vocabulary"), 259),
+        (("tokens", "lm", "vocabulary"), 70_000),
+        (("tokens", "translation", "longest", "source"), 1),
+        (("corpora", "lm", "split", "valid"), 0),
+        (("stages", "lm"), 3),
+        (("stages",), []),
+    ],
+)
+def test_a_value_out_of_range_is_one_sentence_that_names_its_key(path: tuple[str, ...], value: Any):
+    said = sentence(changed(*path, value))
+    assert "`" + ".".join(path[:2]) in said or path[0] in said
+    if len(path) > 2:
+        assert path[-2] in said or path[-1] in said
+
+
+@pytest.mark.parametrize("path", [("seeds",), ("stages", "lm", "task"), ("stages", "lm", "training"), ("corpora",)])
+def test_a_missing_key_is_named(path: tuple[str, ...]):
+    assert f"`{'.'.join(path)}` is missing; add it" in sentence(changed(*path, ...))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("corpora", "lm"), ..., ["stages.lm.task is lm", "corpora has no lm"]),
+        (("tokens", "lm"), ..., ["stages.lm.task is lm", "tokens has no lm"]),
+        (("stages", "lm", "architectures"), ["transfomer"], ["transfomer", "learning_rate"]),
+        (("stages", "lm", "training", "learning_rate"), {"transformer": 0.1}, ["learning_rate", "lstm"]),
+        (("stages", "finetuning", "start"), "pretrainin", ["stages.finetuning.start", "pretrainin"]),
+        (("stages", "finetuning", "start"), "finetuning", ["no other stage"]),
+        (("stages", "finetuning", "start"), "lm", ["stages.finetuning", "lm", "differ"]),
+        (("stages", "finetuning", "width"), 64, ["differ in task, width or parameters"]),
+        (("stages", "pretraining", "architectures"), ["lstm"], ["stages.finetuning.start", "transformer"]),
+        (("stages", "lm", "objective"), "masked", ["stages.lm", "masked_encoder"]),
+        (("stages", "scratch", "task"), "lm", ["lm", "classification"]),
+        (("stages", "scratch", "speed"), {"lengths": [8]}, ["stages.scratch", "speed"]),
+        (("corpora", "lm", "reader", "name"), "kvj", ["kvj", "kjv"]),
+        (("corpora", "lm", "reader"), {"name": "vader"}, ["corpora.lm", "vader"]),
+    ],
+)
+def test_parts_that_do_not_hang_together_are_named(path: tuple[str, ...], value: Any, said: list[str]):
+    told = sentence(changed(*path, value))
+    for word in said:
+        assert word in told
+
+
+def test_an_unknown_architecture_is_named_with_what_was_meant():
+    told = changed("stages", "lm", "architectures", ["transfomer"])
+    told["stages"]["lm"]["training"]["learning_rate"]["transfomer"] = 0.001
+    assert "'transfomer', which architectures has not; did you mean 'transformer'?" in sentence(told)
+
+
+@pytest.mark.parametrize("editions", [None, [], "quick", 3, ...])
+def test_editions_that_are_none_are_told(editions: Any):
+    assert "editions" in sentence(changed("editions", editions))
+
+
+@pytest.mark.parametrize("edition", [None, [], {}, ["quick"], 3, "", True, ...])
+def test_an_edition_that_is_none_is_told(edition: Any):
+    assert "edition" in sentence(changed("edition", edition))
+
+
+@pytest.mark.parametrize("change", [3, "x", ["y"], True])
+def test_an_edition_that_changes_no_keys_is_told(change: Any):
+    assert f"editions.{TOLD['edition']}" in sentence(changed("editions", TOLD["edition"], change))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"a: 1\nb: [1, 2\nc: 3\n", "line 3"),
+        (b"a: 1\n\tb: 2\n", "line 2"),
+        (b"a: 1\nb: @home\n", "line 2"),
+        (b"a: \xff\xfe\n", "UTF-8"),
+        (b"- 1\n- 2\n", "no mapping"),
+        (b"", "no mapping"),
+        (b"a: 2024-99-99\n", "mend it"),
+        (b"a: \x00\n", "mend it"),
+        (b"a: " + b"[" * 5000, "mend it"),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_told_with_its_line(tmp_path: Path, text: bytes, said: str):
+    (tmp_path / "params.yaml").write_bytes(text)
+    with pytest.raises(UserError, match=said) as error:
+        read(tmp_path / "params.yaml")
+    assert "params.yaml" in str(error.value)
+
+
+def test_a_missing_file_is_told(tmp_path: Path):
+    with pytest.raises(UserError, match=r"nowhere\.yaml is missing"):
+        read(tmp_path / "nowhere.yaml")
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every place in nested mappings and lists."""
+    found = [at] if at else []
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        found += places(inner, (*at, key))
+    return found
+
+
+PLACES = places(TOLD)
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.dates() | st.binary(max_size=3)
+)
+ANYTHING = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=6) | st.integers() | st.none(), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(where=st.sampled_from(PLACES), value=ANYTHING, how=st.sampled_from(["set", "remove", "rename", "add"]))
+def test_whatever_is_changed_it_resolves_or_is_one_sentence(where: tuple[Any, ...], value: Any, how: str):
+    told = copy.deepcopy(TOLD)
+    here: Any = told
+    for key in where[:-1]:
+        here = here[key]
+    last = where[-1]
+    if how == "set" or isinstance(here, list):
+        here[last] = value
+    elif how == "remove":
+        del here[last]
+    elif how == "rename":
+        here[str(last)[:-1] + "x"] = here.pop(last)
+    elif isinstance(here[last], dict):
+        here[last][str(value)[:8]] = value
+    said = "nothing is wrong"
+    try:
+        resolve(told)
+    except UserError as error:
+        said = str(error)
+    assert len(said) > 10
+    assert "\n" not in said or isinstance(value, str)
+
+
+def test_the_file_itself_is_yaml_that_says_nothing_twice():
+    """PyYAML takes the last of two equal keys without a word."""
+
+    class Strict(yaml.SafeLoader):
+        pass
+
+    def mapping(loader: Strict, node: yaml.MappingNode) -> dict[Any, Any]:
+        keys = [loader.construct_object(key) for key, _ in node.value]
+        assert len(keys) == len(set(keys)), keys
+        return loader.construct_mapping(node, deep=True)
+
+    Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
+    assert yaml.load(PARAMS.read_text(encoding="utf-8"), Strict) == TOLD
