@@ -1,8 +1,8 @@
 """“Transformer, for sure!” on trial: the one graph from text to verdict.
 
-    snakemake --cores all        everything, to reports/index.html
-    snakemake corpora | tokens | train | measure     as far as that
-    snakemake -n                 what would be done, and why
+snakemake --cores all        everything, to reports/index.html
+snakemake corpora | tokens | train | measure     as far as that
+snakemake -n                 what would be done, and why
 """
 
 from snakemake.utils import min_version

@@ -62,6 +62,7 @@ def test_comments_docstrings_and_layout_do_not_count(edit: Edit, file: str, old:
         ("models/mixers/attention.py", "heads: int = 4", "heads: int = 2"),
         ("models/mixers/base.py", "takes_summary: ClassVar[bool] = False", "takes_summary: ClassVar[bool] = True"),
         ("tokens/__init__.py", '"""One', 'NEW = 1\n"""One'),
+        ("models/__init__.py", '"""', 'NEW = 1\n"""'),  # runs when a module of the package is imported
         ("tokens/tokenizer.py", "PAD, BEGIN, END, MASK = 0, 1, 2, 3", "PAD, BEGIN, END, MASK = 0, 2, 1, 3"),
     ],
 )

@@ -75,18 +75,41 @@ def test_with_enough_beams_the_search_is_exhaustive(seed: int, vocabulary: int, 
         assert value(table, row, found[row], most, penalty) == pytest.approx(best, abs=1e-5)
 
 
+def by_hand(table: Table, row: int, limit: int, beams: int, penalty: float) -> list[int]:
+    """Beam search as its definition reads, on lists: (score, pieces, whether it is finished)."""
+    kept: list[tuple[float, tuple[int, ...], bool]] = [(0.0, (), False)]
+    while not all(finished for *_, finished in kept):
+        grown = [one for one in kept if one[2]]
+        for score, said, finished in kept:
+            if not finished:
+                logs = table.logits(row, said).log_softmax(-1).tolist()
+                for piece, more in enumerate(logs):
+                    grown.append((score + more, (*said, piece), piece == END or len(said) + 1 == limit))
+        kept = sorted(grown, key=lambda one: -normed(one[0], len(one[1]), penalty))[:beams]
+    return [piece for piece in kept[0][1] if piece != END]
+
+
+@pytest.mark.parametrize("beams", [1, 2, 3, 5])
+@pytest.mark.parametrize("penalty", [0.0, 1.0, 3.0])
+def test_the_batched_search_is_the_search_by_hand(beams: int, penalty: float):
+    for seed in range(12):
+        table, limits = Table(6, seed), [7, 4, 5]
+        found = beam_search(table.step, table.start(3), 3, BEGIN, END, torch.tensor(limits), beams, penalty)
+        assert found == [by_hand(table, row, limit, beams, penalty) for row, limit in enumerate(limits)], seed
+
+
 @settings(deadline=None, max_examples=20, derandomize=True)
 @given(seed=st.integers(0, 10**6), limit=st.integers(1, 6), penalty=st.sampled_from([0.0, 1.0]))
 def test_one_beam_takes_the_likeliest_piece_each_time(seed: int, limit: int, penalty: float):
     table = Table(5, seed)
     found = beam_search(table.step, table.start(1), 1, BEGIN, END, torch.tensor([limit]), 1, penalty)[0]
-    by_hand: list[int] = []
-    while len(by_hand) < limit:
-        piece = int(table.logits(0, tuple(by_hand)).argmax())
+    said: list[int] = []
+    while len(said) < limit:
+        piece = int(table.logits(0, tuple(said)).argmax())
         if piece == END:
             break
-        by_hand.append(piece)
-    assert found == by_hand
+        said.append(piece)
+    assert found == said
 
 
 @settings(deadline=None, max_examples=15, derandomize=True)

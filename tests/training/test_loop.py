@@ -365,6 +365,32 @@ def test_the_learning_rate_rises_evenly_and_then_stays(tokens: Path, tmp_path: P
     assert rates == pytest.approx([0.0025, 0.005, 0.0075, *[0.01] * (len(rates) - 3)])
 
 
+def test_epochs_follow_each_other_and_none_of_their_batches_is_left_out(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    job = tiny.job("translation", "translation", "sequence_pairs", "lstm", budget_tokens=9000)
+    seen: list[list[int]] = []
+    real = loop.train_step
+
+    def step(model: Any, batch: Any, *more: Any) -> Any:
+        seen.append(batch["index"].tolist())
+        return real(model, batch, *more)
+
+    monkeypatch.setattr(loop, "train_step", step)
+    command.run(job, world / "tokens/translation", tmp_path, None)
+    data = open_split(world / "tokens/translation", "sequence_pairs", "train", job.training, 280)
+    expected = [batch["index"].tolist() for epoch in range(9) for batch in data.epoch(0, epoch)]
+    assert seen == expected[: len(seen)]
+    assert len(seen) > len(list(data.epoch(0, 0)))
+
+
+def test_looking_at_a_model_does_not_change_its_training(tokens: Path, tmp_path: Path):
+    """Neither how often it is validated, nor on how much."""
+    for name, told in (("seldom", {"validations": 1}), ("often", {"validations": 7, "validation_records": 5})):
+        command.run(small("transformer", budget_tokens=4000, **told), tokens, tmp_path / name, None)
+    assert weights(tmp_path / "seldom") == weights(tmp_path / "often")
+
+
 def treatment(job: Job, tokens: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Everything that a run's loss function, optimizer and evaluation were given, in order, but for the model."""
     given: list[Any] = []

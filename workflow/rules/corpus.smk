@@ -13,7 +13,9 @@ rule corpus:
     conda:
         "../envs/verdict.yaml"
     params:
-        spec=lambda wildcards: as_json(SETTINGS.corpora[wildcards.task].model_dump(mode="json")),
+        spec=lambda wildcards: as_json(
+            SETTINGS.corpora[wildcards.task].model_dump(mode="json")
+        ),
         code=code_digest("verdict.corpus.__main__"),
         folder="data/corpus/{task}",
     message:

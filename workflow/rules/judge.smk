@@ -1,7 +1,10 @@
 # Takes the metrics files of all jobs and the docket (claims.yaml); leaves results/: the evidence table, the ledger of
 # MLflow runs, and the verdict.
 
-METRICS = [*expand("runs/{run}/{file}.json", run=RUNS, file=["metrics", "evaluation"]), *MEASURED]
+METRICS = [
+    *expand("runs/{run}/{file}.json", run=RUNS, file=["metrics", "evaluation"]),
+    *MEASURED,
+]
 
 
 rule evidence:

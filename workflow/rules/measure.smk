@@ -25,21 +25,6 @@ rule baselines:
         " --tokens {params.tokens} --out {output} 2>&1 | tee {log} >&2"
 
 
-def baseline_settings(task):
-    """What the baselines share with the models of a task."""
-    stages = [stage for stage in SETTINGS.stages.values() if stage.task == task]
-    first = stages[0]
-    return {
-        "task": task,
-        "objectives": sorted({stage.objective for stage in stages}),
-        "window": first.training.window,
-        "masked": first.training.masked,
-        "batch_tokens": first.training.batch_tokens,
-        "test_records": first.evaluation.test_records,
-        "language": SETTINGS.corpora[task].language,
-    }
-
-
 rule speed:
     input:
         tokens=lambda wildcards: f"data/tokens/{stage_of(wildcards).task}/tokens.json",
@@ -54,7 +39,11 @@ rule speed:
         gpu=GPU,
     params:
         speed=lambda wildcards: as_json(
-            {"stage": wildcards.stage, "jobs": stage_jobs(wildcards.stage), **stage_of(wildcards).speed.model_dump()}
+            {
+                "stage": wildcards.stage,
+                "jobs": stage_jobs(wildcards.stage),
+                **stage_of(wildcards).speed.model_dump(),
+            }
         ),
         code=lambda wildcards: code_digest(
             "verdict.measure.speed", *mixer_modules(stage_of(wildcards).architectures)
@@ -103,9 +92,13 @@ rule anatomy:
     conda:
         "../envs/verdict.yaml"
     params:
-        jobs=as_json([each for stage in FIRST_STAGES.values() for each in stage_jobs(stage)]),
-        code=code_digest("verdict.measure.anatomy", *mixer_modules(SETTINGS.architectures)),
-        tokens="data/tokens",
+        jobs=as_json(
+            [each for stage in FIRST_STAGES.values() for each in stage_jobs(stage)]
+        ),
+        code=code_digest(
+            "verdict.measure.anatomy", *mixer_modules(SETTINGS.architectures)
+        ),
+        tokens=lambda wildcards, input: str(Path(input.tokens[0]).parents[1]),
     message:
         "count parameters and operations of every model"
     shell:
@@ -113,15 +106,14 @@ rule anatomy:
         " 2>&1 | tee {log} >&2"
 
 
-def runs_of(stage):
-    """The folders of a stage's runs."""
-    return [f"runs/{run}" for run in RUNS if run.split("/")[0] == stage]
-
-
 rule curves:
     input:
-        metrics=lambda wildcards: [f"{run}/metrics.json" for run in runs_of(wildcards.stage)],
-        histories=lambda wildcards: [f"{run}/history.jsonl" for run in runs_of(wildcards.stage)],
+        metrics=lambda wildcards: [
+            f"{run}/metrics.json" for run in runs_of(wildcards.stage)
+        ],
+        histories=lambda wildcards: [
+            f"{run}/history.jsonl" for run in runs_of(wildcards.stage)
+        ],
         speed="measurements/speed/{stage}.json",
     output:
         "measurements/curves/{stage}.json",

@@ -19,8 +19,8 @@ rule tokenize:
         vocabulary=lambda wildcards: SETTINGS.tokens[wildcards.task].vocabulary,
         longest=lambda wildcards: as_json(SETTINGS.tokens[wildcards.task].longest),
         code=code_digest("verdict.tokens.__main__"),
-        corpus="data/corpus/{task}",
-        folder="data/tokens/{task}",
+        corpus=subpath(input.card, parent=True),
+        folder=subpath(output[0], parent=True),
     message:
         "train the tokenizer of {wildcards.task} and encode its text"
     shell:

@@ -2,12 +2,6 @@
 # One thread per job: as many runs side by side as there are cores, and the same bits on any number of them.
 
 
-def start_of(wildcards):
-    """The weights that a run begins with, if its stage begins with another's."""
-    before = stage_of(wildcards).start
-    return f"runs/{before}/{wildcards.architecture}/s{wildcards.seed}/model.safetensors" if before else []
-
-
 rule train_model:
     input:
         tokens=lambda wildcards: f"data/tokens/{stage_of(wildcards).task}/tokens.json",
@@ -26,20 +20,19 @@ rule train_model:
         gpu=GPU,
     params:
         job=lambda wildcards: as_json(training_job(wildcards)),
-        code=lambda wildcards: code_digest("verdict.training.__main__", *mixer_modules([wildcards.architecture])),
+        code=lambda wildcards: code_digest(
+            "verdict.training.__main__", *mixer_modules([wildcards.architecture])
+        ),
         tokens=subpath(input.tokens, parent=True),
-        start=lambda wildcards, input: f"--start {Path(input.start).parent}" if input.start else "",
+        start=lambda wildcards, input: (
+            f"--start {Path(input.start).parent}" if input.start else ""
+        ),
         folder=subpath(output.metrics, parent=True),
     message:
         "train {wildcards.architecture} for {wildcards.stage}, seed {wildcards.seed}"
     shell:
         "python -m verdict.training --job {params.job:q} --tokens {params.tokens} {params.start} --threads {threads}"
         " --out {params.folder} 2>&1 | tee {log} >&2"
-
-
-def of_all_seeds(file):
-    """A file of the runs of an architecture on a stage."""
-    return expand("runs/{{stage}}/{{architecture}}/s{seed}/" + file, seed=range(SETTINGS.seeds))
 
 
 # One job for all seeds: each takes seconds, and starting Python and torch takes as long.
@@ -68,7 +61,9 @@ rule evaluate:
         code=lambda wildcards: code_digest(
             "verdict.measure.quality", *mixer_modules([wildcards.architecture])
         ),
-        folders=lambda wildcards, input: [str(Path(model).parent) for model in input.models],
+        folders=lambda wildcards, input: [
+            str(Path(model).parent) for model in input.models
+        ],
         tokens=subpath(input.tokens, parent=True),
         corpus=subpath(input.corpus, parent=True),
     message:

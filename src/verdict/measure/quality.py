@@ -1,7 +1,8 @@
 """``python -m verdict.measure.quality``: what a trained model is worth on the test split.
 
 Takes folders of models, the encoded task and its corpus; leaves in each evaluation.json (rows) and outputs.jsonl (each
-output beside its reference). One path for every architecture: teacher-forced loss in fp32, the same search, the same scorers.
+output beside its reference). One path for every architecture: teacher-forced loss in fp32, the same search, the same
+scorers.
 """
 
 import argparse
@@ -79,8 +80,9 @@ def run(evaluation: Evaluation, folder: Path, tokens: Path, corpus: Path) -> Non
     told = read_json(tokens / "tokens.json")
     data: Source = open_split(tokens, job.objective, "test", job.training, told["vocabulary"])
     piece_bytes = torch.from_numpy(np.load(tokens / "piece_bytes.npy")).to(device)
+    settings = {"evaluation": asdict(evaluation), "train": job.to_dict()}
     report = Report(
-        f"evaluate/{job.name}", {"evaluation": asdict(evaluation), "train": job.to_dict()}, experiment="training", task=job.task,
+        f"evaluate/{job.name}", settings, experiment="training", task=job.task,
         architecture=job.architecture_name, variant=job.variant, matching="parameters", replicate=job.seed,
         device=device_name(device), implementation="kernel",
     )  # fmt: skip

@@ -32,7 +32,7 @@ def reverse_rows(x: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def weights(layer: nn.LSTM) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Input weights [4H, D], recurrent weights [4H, H] and the two biases [4H] of a layer; gates in the order i f g o."""
+    """Input weights [4H, D], recurrent weights [4H, H] and two biases [4H] of a layer; gates in the order i f g o."""
     return cast(
         tuple[Tensor, Tensor, Tensor, Tensor],
         (layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0),

@@ -1,0 +1,71 @@
+"""The whole smoke edition, run once in a clean clone and shared by the tests that look at what it left."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+class Clone:
+    """A clean copy of this repository, committed, set to the smoke edition; it shares the cache of downloads alone."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        listed = self.call("git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard", "-z", where=ROOT)
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        self.change("edition: quick", "edition: smoke")
+        (ROOT / "downloads").mkdir(exist_ok=True)
+        (folder / "downloads").symlink_to(ROOT / "downloads")
+        for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "clone"]):
+            self.call("git", "-c", "user.name=test", "-c", "user.email=test@example.org", *arguments)
+
+    def change(self, old: str, new: str, file: str = "params.yaml") -> None:
+        """Replace one text in a file."""
+        text = (self.folder / file).read_text(encoding="utf-8")
+        assert old in text, f"{file} does not contain {old!r}"
+        (self.folder / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    def call(self, *command: str, where: Path | None = None, fails: bool = False) -> str:
+        """Run a command in the clone; gives what it printed."""
+        environment = {
+            name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "OMP_NUM_THREADS")
+        }
+        environment["PATH"] = f"{BIN}{os.pathsep}{environment['PATH']}"
+        done = subprocess.run(
+            command, cwd=where or self.folder, env=environment, text=True, timeout=900,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        assert (done.returncode != 0) == fails, (
+            f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout[-4000:]}"
+        )
+        return done.stdout
+
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """How many jobs of each rule ``snakemake -n`` would run."""
+        told = self.call("snakemake", "-n", "--cores", "2", *arguments)
+        if "Nothing to be done" in told:
+            return {}
+        table = told[told.index("Job stats:") :]
+        return {
+            rule: int(count)
+            for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)
+            if rule not in ("total", "all")
+        }
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone in which ``snakemake --cores all`` has run."""
+    clone = Clone(tmp_path_factory.mktemp("smoke"))
+    clone.call("snakemake", "--cores", "all")
+    return clone

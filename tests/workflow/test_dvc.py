@@ -1,0 +1,58 @@
+"""The same line through DVC: one stage around Snakemake; after either tool the other has nothing to do."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.workflow.conftest import ROOT, Clone
+
+pytestmark = pytest.mark.slow
+
+
+def weights(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.glob("runs/**/model.safetensors")}
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clean clone in which ``dvc repro`` has run."""
+    clone = Clone(tmp_path_factory.mktemp("dvc"))
+    clone.call("dvc", "repro")
+    return clone
+
+
+def test_both_tools_give_the_same_models_and_leave_each_other_nothing_to_do(reproduced: Clone, smoke: Clone) -> None:
+    assert weights(reproduced.folder) == weights(smoke.folder)
+    assert reproduced.planned() == {}
+    assert "up to date" in reproduced.call("dvc", "status")
+
+
+def test_dvc_finds_snakemakes_work_done(smoke: Clone) -> None:
+    before = {path: path.stat().st_mtime_ns for path in smoke.folder.glob("runs/**/model.safetensors")}
+    told = smoke.call("dvc", "repro")
+    assert "Nothing to be done" in told
+    assert before == {path: path.stat().st_mtime_ns for path in smoke.folder.glob("runs/**/model.safetensors")}
+    assert "up to date" in smoke.call("dvc", "status")
+    assert smoke.planned() == {}
+
+
+def test_a_fresh_clone_has_nothing_to_do_after_a_pull(reproduced: Clone, tmp_path: Path) -> None:
+    git = ("git", "-c", "user.name=test", "-c", "user.email=test@example.org")
+    reproduced.call("dvc", "remote", "add", "--local", "--force", "folder", str(tmp_path / "remote"))
+    reproduced.call("dvc", "push", "--remote", "folder")
+    reproduced.call(*git, "add", "-A")
+    reproduced.call(*git, "commit", "-qm", "results")
+    pulled = Clone.__new__(Clone)
+    pulled.folder = tmp_path / "pulled"
+    pulled.call("git", "clone", "-q", str(reproduced.folder), str(pulled.folder), where=tmp_path)
+    (pulled.folder / "downloads").unlink(missing_ok=True)
+    (pulled.folder / "downloads").symlink_to(ROOT / "downloads")
+    pulled.call("dvc", "remote", "add", "--local", "folder", str(tmp_path / "remote"))
+    pulled.call("dvc", "pull", "--remote", "folder")
+    assert weights(pulled.folder) == weights(reproduced.folder)
+    assert pulled.planned() == {}
+    assert "up to date" in pulled.call("dvc", "status")
+    pulled.change("    dropout: 0.0            # share", "    dropout: 0.3            # share")
+    assert pulled.planned()["train_model"] > 0
+    assert "dropout" in pulled.call("dvc", "params", "diff")
+    shutil.rmtree(pulled.folder)
