@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from verdict import documents
 from verdict.corpus.spec import CorpusSpec, check_task
 from verdict.errors import UserError
 from verdict.models.settings import Architecture
@@ -214,19 +214,9 @@ class Settings(Section):
 
 def read(path: Path | str) -> dict[str, Any]:
     """The mapping in a YAML file. Raises ``UserError`` naming the line if it is not one."""
-    try:
-        told = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing; run from the folder that holds it") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UserError(f"{path} line {line} is not YAML ({error.problem}); mend it") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none, as 2024-99-99
-        raise UserError(f"{path} is not YAML ({error}); mend it") from error
+    told = documents.read(path)
     if not isinstance(told, dict):
-        raise UserError(f"{path} holds no mapping of keys to values")
+        raise UserError(f"{path} holds no mapping of keys to values; write one")
     return told
 
 
@@ -251,10 +241,13 @@ def resolve(told: Mapping[str, Any], name: str = "params.yaml") -> Settings:
     change = editions[edition] or {}
     if not isinstance(change, Mapping):
         raise UserError(f"{name}: `editions.{edition}` must be a mapping")
+    merged = overlay(base, change)
     try:
-        settings = Settings.model_validate(overlay(base, change))
+        settings = Settings.model_validate(merged)
     except ValidationError as error:
-        raise UserError(f"{name}: {_sentence(error, change, str(edition))}") from error
+        # a value of the edition is found under editions, where the user must mend it
+        under = f"editions.{edition}." if _in_edition(error, change) else ""
+        raise UserError(f"{name}: {documents.explain(error, Settings, merged, under)}") from error
     for task, corpus in settings.corpora.items():
         check_task(task, corpus)
     return settings
@@ -288,39 +281,12 @@ def _suggest(wrong: str, known: Mapping[str, Any]) -> str:
     return f"; did you mean '{near[0]}'?" if near else f"; it has {', '.join(known)}"
 
 
-def _fields(location: tuple[int | str, ...]) -> list[str]:
-    """The keys that are known where an unknown one was found."""
-    here: Any = Settings
-    for part in location[:-1]:
-        if isinstance(here, type) and issubclass(here, BaseModel):
-            field = here.model_fields.get(str(part))
-            here = field.annotation if field else None
-        else:
-            arguments = getattr(here, "__args__", ())
-            here = arguments[-1] if arguments else None
-        while hasattr(here, "__metadata__"):
-            here = here.__origin__
-    return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []
-
-
-def _sentence(error: ValidationError, change: Mapping[str, Any], edition: str) -> str:
-    """The first problem of a validation, as one sentence."""
-    problem = error.errors()[0]
-    location = tuple(part for part in problem["loc"] if part != "[key]")
-    key = ".".join(map(str, location))
+def _in_edition(error: ValidationError, change: Mapping[str, Any]) -> bool:
+    """Whether the first problem is with something that the edition says."""
+    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     inside: Any = change
-    for part in location:
-        inside = inside.get(part) if isinstance(inside, Mapping) else None
-    # a value of the edition is found under editions, where the user must mend it
-    where = f"`editions.{edition}.{key}`" if inside is not None else f"`{key}`" if key else "settings"
-    if problem["type"] == "extra_forbidden":
-        known = _fields(location)
-        near = difflib.get_close_matches(str(location[-1]), known, 1)
-        hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}" if known else "remove it"
-        return f"{where} is not a known key; {hint}"
-    if problem["type"] == "missing":
-        return f"{where} is missing; add it"
-    message = problem["msg"].removeprefix("Value error, ")
-    given = problem.get("input")
-    shown = f" (it is {given!r})" if isinstance(given, (str, int, float, bool)) or given is None else ""
-    return f"{where}: {message[0].lower() + message[1:]}{shown}"
+    for part in problems[0]["loc"]:
+        if not isinstance(inside, Mapping) or part not in inside:
+            return False
+        inside = inside[part]
+    return bool(problems[0]["loc"])

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from tests.workflow.conftest import ROOT, Clone
 
 pytestmark = pytest.mark.slow

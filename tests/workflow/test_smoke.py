@@ -8,9 +8,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+
 from tests.page.test_figures import problems
 from tests.workflow.conftest import BIN, Clone
-
 from verdict.evidence import rows_of
 from verdict.ledger import LARGEST, metric_name
 from verdict.settings import read, resolve
@@ -123,7 +123,7 @@ def test_metrics_plots_and_judge_work_from_the_command_line(smoke: Clone) -> Non
     ("old", "new", "says"),
     [
         ("edition: smoke", "edition: smok", "edition"),
-        ("    mixer: lstm\n", "    mixr: lstm\n", "did you mean `mixer`"),
+        ("    mixer: lstm\n", "    mixr: lstm\n", "did you mean 'mixer'"),
         ("    parameters: 500000", "    parameters: -5", "stages.lm.parameters"),
         ("device: auto", "device: tpu", "device"),
     ],

@@ -8,15 +8,13 @@ import argparse
 import difflib
 import hashlib
 import json
-import types
 import typing
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from verdict import documents
 from verdict.errors import UserError, run_command
 
 Column = Literal["experiment", "task", "variant", "matching", "size", "device", "implementation", "variable", "at"]
@@ -190,26 +188,12 @@ class Claims(Strict):
 
 def load(path: Path | str) -> Claims:
     """Read and check claims.yaml; raises ``UserError`` with one sentence naming the file and the key's path."""
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path} does not exist; name the docket with --claims")
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f" line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{place}: {error.problem or 'this is not YAML'}; correct it") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
-    return parse(content, str(path))
+    return parse(documents.read(path), str(path))
 
 
 def parse(content: Any, where: str = "claims.yaml") -> Claims:
     """Check a docket already read; raises ``UserError``."""
-    try:
-        return Claims.model_validate(content)
-    except ValidationError as error:
-        raise UserError(f"{where}: {explain(error, Claims, content)}") from error
+    return documents.check(Claims, content, where)
 
 
 def schema() -> dict[str, Any]:
@@ -218,85 +202,11 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 
 
-def explain(error: ValidationError, model: type[BaseModel], content: Any) -> str:
-    """The first problem of a pydantic error as one sentence: key path, what is wrong, and the nearest known key."""
-    # a misspelt key also makes the right one "missing": name the misspelling, which is what the user can mend
-    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    problem = problems[0]
-    place = _place(problem["loc"], content)
-    if problem["type"] == "extra_forbidden":
-        known = _keys_beside(model, problem["loc"])
-        close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"known here are {', '.join(known)}"
-        return f"the key '{place}' does not exist; {hint}"
-    if problem["type"] == "missing":
-        return f"the key '{place}' is missing; add it"
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "value_error":
-        return f"{place}: {message}" if place else message
-    found = problem["input"]
-    shown = f", not {found!r}" if isinstance(found, str | int | float | bool | type(None)) else ""
-    return f"'{place}' is not accepted: {message[0].lower()}{message[1:]}{shown}"
-
-
-def _place(location: tuple[int | str, ...], content: Any) -> str:
-    """claims.2.tests.0.metric as the reader knows it: claims.A3.tests.accuracy.metric."""
-    parts: list[str] = []
-    for step in location:
-        inside = content
-        content = None
-        if isinstance(inside, dict):
-            content = inside.get(step)
-        elif isinstance(inside, list) and isinstance(step, int) and step < len(inside):
-            content = inside[step]
-            named = content.get("id") or content.get("name") if isinstance(content, dict) else None
-            step = str(named) if named else f"{step}"
-        elif inside is None or not isinstance(step, int):
-            continue  # a union's branch, which is no key in the file
-        parts.append(str(step))
-    return ".".join(parts)
-
-
-def _keys_beside(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The keys that may stand where ``location`` ends, found by walking the types."""
-    kind: Any = model
-    for step in location[:-1]:
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            fields = {field.alias or name: field for name, field in kind.model_fields.items()}
-            kind = fields[str(step)].annotation if str(step) in fields else None
-        else:
-            arguments = typing.get_args(kind)
-            kind = arguments[-1] if arguments else None
-        while typing.get_origin(kind) in (Annotated, typing.Union, types.UnionType):
-            kind = next(part for part in typing.get_args(kind) if part is not type(None))
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return [field.alias or name for name, field in kind.model_fields.items()]
-    return []
-
-
 def _known(word: str, known: dict[str, Text], where: str, section: str) -> None:
     if word not in known:
         close = difflib.get_close_matches(word, list(known), n=1)
         hint = f"did you mean '{close[0]}'?" if close else f"add it there or use one of {', '.join(known)}"
         raise ValueError(f"{where}: '{word}' does not stand under '{section}'; {hint}")
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key may stand only once: a silently dropped claim would be the worst misprint."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable):
-                if key in seen:
-                    raise yaml.MarkedYAMLError(
-                        problem=f"the key '{key}' stands twice; keep one of them", problem_mark=key_node.start_mark
-                    )
-                seen.add(key)
-        return super().construct_mapping(node, deep)
 
 
 def main() -> None:

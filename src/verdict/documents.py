@@ -1,0 +1,117 @@
+"""YAML that people write (params.yaml, claims.yaml): read strictly, checked by types, one sentence for an error."""
+
+import difflib
+import types
+import typing
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from verdict.errors import UserError
+
+Document = TypeVar("Document", bound=BaseModel)
+
+
+def read(path: Path | str) -> Any:
+    """What a YAML file says. Raises ``UserError`` naming the file and line if it is missing or no YAML in UTF-8, or if
+    a key stands twice."""
+    try:
+        return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist; run from the folder that holds it, or name it") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f" line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{place}: {error.problem or 'this is not YAML'}; correct it") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise UserError(f"{path} is not YAML ({error}); correct it") from error
+
+
+def check(model: type[Document], content: Any, where: str) -> Document:
+    """The content as a typed document. Raises ``UserError`` with one sentence that names ``where`` and the key."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{where}: {explain(error, model, content)}") from error
+
+
+def explain(error: ValidationError, model: type[BaseModel], content: Any, under: str = "") -> str:
+    """The first problem of a pydantic error as one sentence: key path, what is wrong, and the nearest known key.
+
+    ``under`` is written before the key path, where the content stands deeper in its file than the model begins.
+    """
+    # a misspelt key also makes the right one "missing": name the misspelling, which is what the user can mend
+    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    problem = problems[0]
+    place = under + _place(problem["loc"], content)
+    if problem["type"] == "extra_forbidden":
+        known = _keys_beside(model, problem["loc"])
+        close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"known here are {', '.join(known)}"
+        return f"the key '{place}' does not exist; {hint}"
+    if problem["type"] == "missing":
+        return f"the key '{place}' is missing; add it"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error":
+        return f"{place}: {message}" if place else message
+    found = problem["input"]
+    shown = f", not {found!r}" if isinstance(found, str | int | float | bool | type(None)) else ""
+    return f"'{place}' is not accepted: {message[0].lower()}{message[1:]}{shown}"
+
+
+def _place(location: tuple[int | str, ...], content: Any) -> str:
+    """claims.2.tests.0.metric as the reader knows it: claims.A3.tests.accuracy.metric."""
+    parts: list[str] = []
+    for step in location:
+        inside = content
+        content = None
+        if isinstance(inside, dict):
+            content = inside.get(step)
+        elif isinstance(inside, list) and isinstance(step, int) and step < len(inside):
+            content = inside[step]
+            named = content.get("id") or content.get("name") if isinstance(content, dict) else None
+            step = str(named) if named else f"{step}"
+        elif inside is None or not isinstance(step, int):
+            continue  # a union's branch, which is no key in the file
+        parts.append(str(step))
+    return ".".join(parts)
+
+
+def _keys_beside(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys that may stand where ``location`` ends, found by walking the types."""
+    kind: Any = model
+    for step in location[:-1]:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            fields = {field.alias or name: field for name, field in kind.model_fields.items()}
+            kind = fields[str(step)].annotation if str(step) in fields else None
+        else:
+            arguments = typing.get_args(kind)
+            kind = arguments[-1] if arguments else None
+        while typing.get_origin(kind) in (Annotated, typing.Union, types.UnionType):
+            kind = next(part for part in typing.get_args(kind) if part is not type(None))
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return [field.alias or name for name, field in kind.model_fields.items()]
+    return []
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key may stand only once: a silently dropped claim would be the worst misprint."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable):
+                if key in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"the key '{key}' stands twice; keep one of them", problem_mark=key_node.start_mark
+                    )
+                seen.add(key)
+        return super().construct_mapping(node, deep)
