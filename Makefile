@@ -1,13 +1,14 @@
 # make verdict    set up this machine, then everything from text to reports/index.html
 # make test       the same set-up and what the tests need, then all tests
 # make check      style, types, workflow lint
-# make bench      the measurements behind docs/ that are no part of the verdict
+# make schemas    workflow/schemas/ from the typed settings
+# make clean      remove everything that a run left
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: verdict test check bench setup setup-dev clean
+.PHONY: verdict test check setup setup-dev schemas clean
 
 verdict: setup
 	$(BIN)/snakemake --cores all
@@ -21,9 +22,6 @@ check: setup-dev
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
-
-bench: setup
-	$(BIN)/python benchmarks/attention.py
 
 setup: $(VENV)/.requirements
 setup-dev: $(VENV)/.requirements-dev
@@ -39,6 +37,11 @@ $(VENV)/.requirements-dev: $(VENV)/.requirements requirements-dev.lock tests/ins
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
 	sh tests/install_chromium.sh
 	touch $@
+
+# the JSON schemas are made from the typed settings; a test holds them equal
+schemas: setup
+	$(BIN)/python -c "import json; from verdict.settings import schema; print(json.dumps(schema(), indent=2, ensure_ascii=False))" > workflow/schemas/params.schema.json
+	$(BIN)/python -m verdict.court.claims --schema > workflow/schemas/claims.schema.json
 
 clean:
 	rm -rf data runs measurements results logs reports/index.html mlflow.db .snakemake

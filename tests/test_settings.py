@@ -303,3 +303,12 @@ def test_the_file_itself_is_yaml_that_says_nothing_twice():
 
     Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
     assert yaml.load(PARAMS.read_text(encoding="utf-8"), Strict) == TOLD
+
+
+def test_the_schema_on_disk_is_the_one_of_the_types():
+    import json
+
+    from verdict.settings import schema
+
+    path = Path(__file__).parents[1] / "workflow/schemas/params.schema.json"
+    assert json.loads(path.read_text(encoding="utf-8")) == schema(), "run `make schemas`"

@@ -281,6 +281,11 @@ def _suggest(wrong: str, known: Mapping[str, Any]) -> str:
     return f"; did you mean '{near[0]}'?" if near else f"; it has {', '.join(known)}"
 
 
+def schema() -> dict[str, Any]:
+    """The JSON schema of params.yaml with its edition laid over it, for editors and documentation."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Settings.model_json_schema()}
+
+
 def _in_edition(error: ValidationError, change: Mapping[str, Any]) -> bool:
     """Whether the first problem is with something that the edition says."""
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")

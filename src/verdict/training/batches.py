@@ -75,9 +75,9 @@ class Windows:
 
 
 class Buckets:
-    """Records of unequal length, batched with others of about their length under a budget of pieces.
+    """Records of unequal length, batched with others of about their length under a budget of pieces, padding counted.
 
-    ``collate`` turns record numbers (and a random generator for what must be drawn) into a batch.
+    ``lengths`` [N, fields] are the pieces of each field, which is padded by itself; ``collate`` turns record numbers (and a random generator for what must be drawn) into a batch.
     """
 
     def __init__(
@@ -87,30 +87,33 @@ class Buckets:
         collate: Callable[[np.ndarray, np.random.Generator], Batch],
     ) -> None:
         self.lengths, self.batch_tokens, self.collate = lengths, batch_tokens, collate
+        self.total = lengths.sum(1)
 
     def _cut(self, order: np.ndarray) -> list[np.ndarray]:
-        """Cut an order of records so that rows × longest stays within the budget (a batch has at least one row)."""
-        batches, start, longest = [], 0, 0
-        for i, length in enumerate(self.lengths[order]):
-            if i > start and (i - start + 1) * max(longest, length) > self.batch_tokens:
+        """Cut an order of records so that the padded batch stays within the budget (it has at least one row)."""
+        batches, start = [], 0
+        longest = np.zeros(self.lengths.shape[1], dtype=np.int64)
+        for i, lengths in enumerate(self.lengths[order]):
+            wider = np.maximum(longest, lengths)
+            if i > start and (i - start + 1) * wider.sum() > self.batch_tokens:
                 batches.append(order[start:i])
-                start, longest = i, 0
-            longest = max(longest, length)
+                start, wider = i, lengths
+            longest = wider
         batches.append(order[start:])
         return batches
 
     def epoch(self, seed: int, epoch: int) -> Iterator[Batch]:
         rng = np.random.default_rng((seed, epoch))
         # a little noise on the lengths, so that batches are not the same company in every epoch
-        noisy = self.lengths * rng.uniform(0.9, 1.1, len(self.lengths))
+        noisy = self.total * rng.uniform(0.9, 1.1, len(self.total))
         batches = self._cut(np.argsort(noisy, kind="stable"))
         for number in rng.permutation(len(batches)):
             yield self.collate(batches[number], rng)
 
     def in_order(self, records: int = 0) -> Iterator[Batch]:
-        chosen = np.arange(records or len(self.lengths))[: len(self.lengths)]
+        chosen = np.arange(records or len(self.total))[: len(self.total)]
         rng = np.random.default_rng(0)  # what is drawn (masks) is drawn alike in every evaluation
-        for batch in self._cut(chosen[np.argsort(self.lengths[chosen], kind="stable")]):
+        for batch in self._cut(chosen[np.argsort(self.total[chosen], kind="stable")]):
             yield self.collate(batch, rng)
 
 
@@ -128,7 +131,7 @@ def pairs(source: Records, target: Records, batch_tokens: int) -> Buckets:
             "index": torch.from_numpy(np.asarray(index)),
         }
 
-    return Buckets(source.lengths + target.lengths, batch_tokens, collate)
+    return Buckets(np.stack((source.lengths, target.lengths), 1), batch_tokens, collate)
 
 
 def masked(text: Records, vocabulary: int, share: float, batch_tokens: int) -> Buckets:
@@ -159,7 +162,7 @@ def masked(text: Records, vocabulary: int, share: float, batch_tokens: int) -> B
             "truth": truth[where_tensor],
         }
 
-    return Buckets(text.lengths, batch_tokens, collate)
+    return Buckets(text.lengths[:, None], batch_tokens, collate)
 
 
 def labelled(text: Records, labels: np.ndarray, batch_tokens: int) -> Buckets:
@@ -174,7 +177,7 @@ def labelled(text: Records, labels: np.ndarray, batch_tokens: int) -> Buckets:
             "index": torch.from_numpy(np.asarray(index)),
         }
 
-    return Buckets(text.lengths, batch_tokens, collate)
+    return Buckets(text.lengths[:, None], batch_tokens, collate)
 
 
 def open_split(folder: Path | str, objective: str, split: str, training: "TrainingLike", vocabulary: int) -> Source:
