@@ -19,7 +19,8 @@ pytestmark = pytest.mark.slow
 
 
 def metrics_files(folder: Path) -> list[Path]:
-    return sorted([*folder.glob("runs/*/*/*/metrics.json"), *folder.glob("runs/*/*/*/evaluation.json"), *folder.glob("measurements/**/*.json")])  # fmt: skip
+    patterns = ("runs/*/*/*/metrics.json", "runs/*/*/*/evaluation.json", "measurements/**/*.json")
+    return sorted(path for pattern in patterns for path in folder.glob(pattern))
 
 
 def test_every_architecture_trains_on_every_task_and_is_evaluated(smoke: Clone) -> None:

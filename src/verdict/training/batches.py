@@ -77,7 +77,8 @@ class Windows:
 class Buckets:
     """Records of unequal length, batched with others of about their length under a budget of pieces, padding counted.
 
-    ``lengths`` [N, fields] are the pieces of each field, which is padded by itself; ``collate`` turns record numbers (and a random generator for what must be drawn) into a batch.
+    ``lengths`` [N, fields] are the pieces of each field, which is padded by itself; ``collate`` turns record numbers
+    (and a random generator for what must be drawn) into a batch.
     """
 
     def __init__(
