@@ -175,7 +175,8 @@ def _stage(folder: Path, stage: str, task: str, objective: str, start: str | Non
     jobs = [job(stage, task, objective, architecture) for architecture in names]
     generates = objective in ("language_model", "sequence_pairs")
     timed = speed.Speed(
-        stage, jobs, rounds=2, own_batches=1, lengths=[], batches=[1, 3] if generates else [], batch_length=8,
+        stage, jobs, rounds=2, own_batches=1, lengths=[], sweep_tokens=16,
+        batches=[1, 3] if generates else [], batch_length=8,
         generation_batches=[1, 2] if generates else [], generation_tokens=2, contexts=[0, 3] if generates else [],
     )  # fmt: skip
     speed.run(timed, tokens, _at(folder, "speed", stage), threads=1)

@@ -111,6 +111,7 @@ class SpeedSettings(Section):
     lengths: Annotated[
         list[Positive], Field(description="pieces per sequence at constant tokens per batch"), Distinct
     ] = []
+    sweep_tokens: Annotated[Positive, Field(description="pieces per batch at every one of the lengths")] = 4096
     batches: Annotated[list[Positive], Field(description="sequences per batch at batch_length pieces"), Distinct] = []
     batch_length: Annotated[int, Field(ge=2)] = 64
     generation_batches: Annotated[list[Positive], Field(description="sequences generated at once"), Distinct] = []

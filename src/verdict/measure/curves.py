@@ -2,7 +2,8 @@
 
 Takes the histories of a stage's runs and its speed.json; leaves curves.json (rows): seconds to reach each target
 (steps to it × seconds per token measured in isolation; "never" where the budget was too small), and the loss at equal
-training FLOPs and at equal seconds. Loss between two validations is read off the straight line between them.
+training FLOPs and at equal seconds. Loss between two validations is read off the straight line between them. A target
+that the first validation has reached already gives no row: when it was reached was not seen.
 """
 
 import argparse
@@ -24,7 +25,7 @@ Point = dict[str, Any]
 def cost_to_reach(points: Sequence[Point], target: float, cost: str = "tokens") -> float:
     """The cost at which the loss first is ``target`` or less; inf if it never is.
 
-    A target that the first validation has reached already is read as reached there (later than in truth).
+    A target that the first validation has reached already is read as reached there, which is later than in truth.
     """
     before: Point | None = None
     for point in points:
@@ -45,13 +46,13 @@ def loss_at(points: Sequence[Point], cost: str, at: float) -> float | None:
     return float(np.interp(at, costs, [point["valid_loss"] for point in points]))
 
 
-def seconds_per_token(speed_rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Median over rounds of the training speed on the stage's own batches, by architecture."""
-    found: dict[str, list[float]] = {}
+def seconds_per_token(speed_rows: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+    """The training speed on the stage's own batches in each round, by architecture."""
+    found: dict[str, dict[int, float]] = {}
     for row in speed_rows:
         if row["metric"] == "train_tokens_per_second" and row["variable"] == "":
-            found.setdefault(row["architecture"], []).append(1.0 / row["value"])
-    return {architecture: float(np.median(values)) for architecture, values in found.items()}
+            found.setdefault(row["architecture"], {})[row["replicate"]] = 1.0 / row["value"]
+    return {name: [seconds for _, seconds in sorted(rounds.items())] for name, rounds in found.items()}
 
 
 def run(stage: str, targets: Sequence[float], folders: Sequence[Path], speed: Path, out: Path) -> None:
@@ -68,12 +69,17 @@ def run(stage: str, targets: Sequence[float], folders: Sequence[Path], speed: Pa
         job = read_json(folder / "metrics.json")["job"]
         points = [json.loads(line) for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()]
         architecture = job["architecture_name"]
+        # each seed is multiplied with one round of the timing, in which all took turns, so that intervals over seeds
+        # know the spread of both
+        rounds = per_token[architecture]
         for point in points:
-            point["isolated_seconds"] = point["tokens"] * per_token[architecture]
+            point["isolated_seconds"] = point["tokens"] * rounds[job["seed"] % len(rounds)]
         curves[architecture, job["seed"]] = points
     for (architecture, seed), points in sorted(curves.items()):
         columns = {"architecture": architecture, "replicate": seed}
         for target in targets:
+            if points[0]["valid_loss"] <= target:
+                continue
             report.add(
                 "seconds_to_target", cost_to_reach(points, target, "isolated_seconds"), "s", "lower",
                 experiment="time_to_quality", variable="target_bits_per_byte", at=target, **columns,

@@ -52,8 +52,10 @@ class Speed:
     rounds: int
     #: batches of the stage's own data timed in each round
     own_batches: int
-    #: pieces per sequence, at ``batch_tokens`` pieces per batch (empty: not swept)
+    #: pieces per sequence, at ``sweep_tokens`` pieces per batch (empty: not swept)
     lengths: list[int]
+    #: pieces per batch, source and target, of every length
+    sweep_tokens: int
     #: sequences per batch, at ``batch_length`` pieces (empty: not swept)
     batches: list[int]
     batch_length: int
@@ -179,7 +181,7 @@ def run(speed: Speed, tokens: Path, out: Path, threads: int) -> None:
     shape = shape_of(job, tokens)
     piece_bytes = torch.from_numpy(np.load(tokens / "piece_bytes.npy")).to(device)
     sequences = 2 if job.objective == "sequence_pairs" else 1
-    rows_of = {length: max(1, job.training.batch_tokens // (length * sequences)) for length in speed.lengths}
+    rows_of = {length: max(1, speed.sweep_tokens // (length * sequences)) for length in speed.lengths}
 
     def note(what: str) -> None:
         print(f"speed/{speed.stage}: {what}", file=sys.stderr, flush=True)
