@@ -86,7 +86,7 @@ def products(device: torch.device) -> dict[str, dict[str, Callable[[], object]]]
 
 def medium_is_exact(device: torch.device) -> bool:
     """Whether the setting "medium" still multiplies in fp32 (on some CPUs it only takes another library)."""
-    a, b = (torch.randn(SIZE, SIZE, device=device) for _ in range(2))
+    a, b = (torch.randn(512, 512, device=device) for _ in range(2))
     exact = a.double() @ b.double()
     setting = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
