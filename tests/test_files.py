@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -73,13 +72,7 @@ def test_a_full_disk_is_one_sentence():
         run_command(main)
 
 
-@pytest.mark.skipif(not Path("/proc/version").exists(), reason="needs a folder that nobody can write to")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that not even root can write to")
 def test_a_folder_that_cannot_be_written_is_one_sentence():
-    told = subprocess.run(
-        [sys.executable, "-m", "verdict.judge", "--evidence", "/proc/version", "--claims", "claims.yaml",
-         "--out", "/proc/verdict.json"],
-        capture_output=True, text=True, cwd=Path(__file__).parents[1], check=False,
-    )  # fmt: skip
-    assert told.returncode != 0
-    assert "Traceback" not in told.stderr
-    assert told.stderr.startswith("error: ")
+    with pytest.raises(SystemExit, match=r"/sys/.* cannot be written or read \("):
+        run_command(lambda: write_text("/sys/verdict.json", "x"))
