@@ -87,8 +87,9 @@ def test_every_figure_on_the_page_is_found_again(smoke: Clone) -> None:
         "machine": json.loads((folder / "results/machine.json").read_text()),
         **{f"card:{path.parent.name}": json.loads(path.read_text()) for path in folder.glob("data/corpus/*/card.json")},
     }
-    evidence, history = (pl.read_parquet(folder / f"results/{name}.parquet") for name in ("evidence", "history"))
-    page = (folder / "reports/index.html").read_text(encoding="utf-8")
+    page, evidence, history = (
+        folder / name for name in ("reports/index.html", "results/evidence.parquet", "results/history.parquet")
+    )
     assert list(problems(page, evidence, history, documents)) == []
 
 
