@@ -18,8 +18,10 @@ from verdict.errors import UserError, run_command
 from verdict.files import read_json, sha256, write_text
 from verdict.measure.rows import Report
 from verdict.models.families import build
+from verdict.models.mixers import mixer_class
 from verdict.models.settings import Shape
 from verdict.models.sizes import count, solve
+from verdict.provenance import code_digest
 from verdict.training import store
 from verdict.training.batches import open_split
 from verdict.training.loop import StoppedError, train
@@ -50,10 +52,10 @@ def run(job: Job, tokens: Path, out: Path, start: Path | None) -> None:
         variant=job.variant, matching="parameters", replicate=job.seed, device=device_name(device),
         implementation="kernel",
     )  # fmt: skip
-    # a checkpoint of other text or of another beginning is not gone on with
-    begun_with = " ".join(
-        map(sha256, [*sorted(tokens.glob("*.npy")), *([start / "model.safetensors"] if start else [])])
-    )
+    # a checkpoint of other text, other code or another beginning is not gone on with
+    files = [*sorted(tokens.glob("*.npy")), *([start / "model.safetensors"] if start else [])]
+    code = code_digest("verdict.training.__main__", mixer_class(job.architecture.mixer).__module__)
+    begun_with = " ".join([code, *map(sha256, files)])
     out.mkdir(parents=True, exist_ok=True)
     done = train(job, model, data, validation, piece_bytes, precision, out, begun_with)
     store.save(out, model, job.architecture, inner)

@@ -105,7 +105,7 @@ def train(
 ) -> Progress:
     """Train ``model`` in place and leave the averaged weights in it; resumes from ``folder``'s checkpoint, if any.
 
-    ``start_from``: a fingerprint of the data and of the weights the run begins with, so that a checkpoint of others is
+    ``start_from``: a fingerprint of data, code and the weights the run begins with, so that a checkpoint of others is
     not taken up. Raises ``StoppedError`` after SIGTERM and ``FloatingPointError`` if the loss is no longer finite.
     """
     settings, cost = job.training, OBJECTIVES[job.objective]
