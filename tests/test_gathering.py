@@ -12,7 +12,7 @@ from verdict import evidence
 from verdict.court import evidence as table
 from verdict.errors import UserError
 from verdict.files import read_json
-from verdict.measure.rows import NEVER, Report
+from verdict.metrics import NEVER, Report
 
 
 def gather(world: Path, out: Path, backwards: bool = False) -> Path:

@@ -13,7 +13,7 @@ from verdict import ledger
 from verdict.errors import UserError
 from verdict.files import read_json, write_json
 from verdict.ledger import LARGEST, Ledger, flatten, metric_name
-from verdict.measure.rows import NEVER
+from verdict.metrics import NEVER
 
 ROOT = Path(__file__).parent.parent
 

@@ -16,7 +16,7 @@ import polars as pl
 from verdict.court import evidence
 from verdict.errors import UserError, run_command
 from verdict.files import read_json, replacing, write_json
-from verdict.measure.rows import NEVER
+from verdict.metrics import NEVER
 
 HISTORY: dict[str, Any] = {
     "run": pl.String,

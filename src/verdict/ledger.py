@@ -16,7 +16,7 @@ from typing import Any
 
 from verdict.errors import UserError, run_command
 from verdict.files import read_json, sha256, write_json
-from verdict.measure.rows import NEVER
+from verdict.metrics import NEVER
 
 #: what MLflow takes in one call
 METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100

@@ -474,7 +474,7 @@ def build(folder: Path) -> dict[str, Path]:
     for task in ("translation", "summarization", "classification"):
         for architecture in TASKS[task]:
             for replicate in range(3):
-                path = folder / "runs" / "train" / task / architecture / f"s{replicate}" / "outputs.jsonl"
+                path = folder / "runs" / task / architecture / f"s{replicate}" / "outputs.jsonl"
                 path.parent.mkdir(parents=True)
                 with path.open("w", encoding="utf-8") as file:
                     for i in range(40):

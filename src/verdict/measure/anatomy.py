@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from verdict.errors import run_command
-from verdict.measure.rows import Report
 from verdict.measure.speed import shape_of
+from verdict.metrics import Report
 from verdict.models.families import InnerWidths, build
 from verdict.models.sizes import count, flops_per_sequence, solve
 from verdict.training.settings import Job

@@ -16,10 +16,9 @@ import numpy as np
 from verdict.errors import run_command
 from verdict.files import read_json
 from verdict.measure.ngrams import Bigram, Unigram
-from verdict.measure.rows import Report
 from verdict.measure.scores import SCORES
-from verdict.tokens.__main__ import read_records
-from verdict.tokens.arrays import Records
+from verdict.metrics import Report
+from verdict.tokens.arrays import Records, read_records
 from verdict.training.batches import open_split
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from verdict.errors import run_command
 from verdict.files import read_json
-from verdict.measure.rows import Report
+from verdict.metrics import Report
 
 Point = dict[str, Any]
 

@@ -18,8 +18,8 @@ import torch
 from verdict.device import choose_device, device_name, prepare
 from verdict.errors import run_command
 from verdict.files import write_json
-from verdict.measure.rows import Report
 from verdict.measure.timing import rounds
+from verdict.metrics import Report
 
 PACKAGES = (
     "torch",

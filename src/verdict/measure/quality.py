@@ -17,12 +17,12 @@ import torch
 from verdict.device import choose_device, device_name, prepare
 from verdict.errors import run_command
 from verdict.files import read_json, write_text
-from verdict.measure.rows import Report
 from verdict.measure.scores import SCORES
+from verdict.metrics import Report
 from verdict.models.families import EncoderDecoder, MaskedEncoder
 from verdict.models.generation import beam_search
 from verdict.tokens import tokenizer as bpe
-from verdict.tokens.__main__ import read_records
+from verdict.tokens.arrays import read_records
 from verdict.training import store
 from verdict.training.batches import Batch, Source, open_split
 from verdict.training.loop import evaluate, loss_of, move

@@ -29,8 +29,8 @@ from verdict.device import (
 )
 from verdict.errors import run_command
 from verdict.files import read_json
-from verdict.measure.rows import Report
 from verdict.measure.timing import rounds
+from verdict.metrics import Report
 from verdict.models.families import EncoderDecoder, LanguageModel, Model, build
 from verdict.models.settings import Shape
 from verdict.models.sizes import solve

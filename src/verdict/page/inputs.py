@@ -102,14 +102,12 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def run_of(path: Path, known: Iterable[str]) -> str:
-    """The run of an ``outputs.jsonl``: the longest known run name its folder ends with, else what follows ``runs/``."""
+    """The run that wrote an ``outputs.jsonl``: the known run whose name ends with what follows ``runs/`` in its folder
+    (``evaluate/…`` comes before ``train/…``), else that itself."""
     parts = path.parent.parts
-    names = set(known)
-    for start in range(len(parts)):
-        if "/".join(parts[start:]) in names:
-            return "/".join(parts[start:])
     after = [i for i, part in enumerate(parts) if part == "runs"]
-    return "/".join(parts[after[-1] + 1 :] if after else parts[-1:])
+    name = "/".join(parts[after[-1] + 1 :] if after else parts[-1:])
+    return min((run for run in known if run == name or run.endswith(f"/{name}")), default=name)
 
 
 def _outputs(path: Path, rows: Sequence[dict[str, Any]], ledger: dict[str, str]) -> Outputs:

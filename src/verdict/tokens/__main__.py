@@ -6,7 +6,6 @@ piece_bytes.npy, tokens.json.
 
 import argparse
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +13,10 @@ import numpy as np
 from verdict.errors import UserError, run_command
 from verdict.files import replacing_folder, write_json
 from verdict.tokens import tokenizer as bpe
-from verdict.tokens.arrays import encode
+from verdict.tokens.arrays import encode, read_records
 
 #: fields that are encoded as text; every other field of a record is a label
 TEXT_FIELDS = ("text", "source", "target")
-
-
-def read_records(path: Path) -> Iterator[dict[str, str]]:
-    """The records of a corpus split."""
-    with open(path, encoding="utf-8") as lines:
-        for line in lines:
-            yield json.loads(line)
 
 
 def tokenize(corpus: Path, out: Path, vocabulary: int, longest: dict[str, int]) -> None:

@@ -1,6 +1,7 @@
 """Encoded text on disk: one flat array of pieces and one of record ends per field, memory-mapped when read."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -45,3 +46,10 @@ def encode(tokenizer: Tokenizer, texts: Iterable[str], longest: int | None = Non
         records.append(pieces if end is None else [*pieces, end])
     flat = np.fromiter((piece for record in records for piece in record), dtype=np.uint16)
     return Records(flat, np.cumsum([len(record) for record in records], dtype=np.int64))
+
+
+def read_records(path: Path) -> Iterator[dict[str, str]]:
+    """The records of a corpus split."""
+    with open(path, encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)

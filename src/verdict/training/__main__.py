@@ -16,7 +16,7 @@ import torch
 from verdict.device import choose_device, choose_precision, device_name, peak_memory, prepare
 from verdict.errors import UserError, run_command
 from verdict.files import read_json, sha256, write_text
-from verdict.measure.rows import Report
+from verdict.metrics import Report
 from verdict.models.families import build
 from verdict.models.mixers import mixer_class
 from verdict.models.settings import Shape
