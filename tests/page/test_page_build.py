@@ -182,7 +182,8 @@ def test_damaged_outputs_are_named_by_line(built: dict[str, Path], tmp_path: Pat
     assert inputs.run_of(bad, ["train/lm/lstm/s0", "s0"]) == "train/lm/lstm/s0"
     assert inputs.run_of(bad, []) == "train/lm/lstm/s0"
     real = tmp_path / "runs" / "lm" / "lstm" / "s0" / "outputs.jsonl"
-    assert inputs.run_of(real, ["train/lm/lstm/s0", "evaluate/lm/lstm/s0", "train/x/lm/lstm/s1"]) == "evaluate/lm/lstm/s0"
+    known = ["train/lm/lstm/s0", "evaluate/lm/lstm/s0", "train/x/lm/lstm/s1"]
+    assert inputs.run_of(real, known) == "evaluate/lm/lstm/s0"
 
 
 def test_slugs_keep_runs_apart() -> None:
