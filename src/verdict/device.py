@@ -41,10 +41,12 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
 def prepare(threads: int) -> None:
     """Set the process up: its threads, repeatable kernels, and an allocator that keeps large blocks."""
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    # nothing here reads memory that it has not written, and filling it costs 3 to 6 % of a small step
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if torch.cuda.is_available():
+        # on a CPU the kernels used here repeat to the bit as they are, and asking imports a compiler (1.2 s a job)
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        # nothing here reads memory that it has not written, and filling it costs 3 to 6 % of a small step
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     _keep_large_blocks()
 
 

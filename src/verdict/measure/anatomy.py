@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from verdict.errors import run_command
 from verdict.measure.speed import shape_of
 from verdict.metrics import Report
-from verdict.models.families import InnerWidths, build
-from verdict.models.sizes import count, flops_per_sequence, solve
+from verdict.models.families import InnerWidths
+from verdict.models.sizes import count, flops_per_sequence, skeleton, solve
 from verdict.training.settings import Job
 
 #: layers of every architecture in the comparison at equal width
@@ -37,8 +35,7 @@ def run(jobs: Sequence[Job], tokens: Path, out: Path) -> None:
             ("matched", "parameters", job.architecture, matched),
             ("equal_width", "width", level, textbook),
         ):
-            with torch.device("meta"):
-                model = build(architecture, shape, inner)
+            model = skeleton(architecture, shape, inner)
             columns = {
                 "task": job.task, "architecture": job.architecture_name, "variant": variant, "matching": matching,
             }  # fmt: skip

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from verdict.errors import UserError
 from verdict.models.families import InnerWidths, Model, build
@@ -31,6 +33,21 @@ def count(model: Model) -> dict[str, int]:
     return {**parts, "nonembedding": total - parts["embedding"], "total": total}
 
 
+class _Undrawn(TorchFunctionMode):
+    """Skips the drawing of weights, which on the meta device would import torch's compiler (1.2 s)."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return (kwargs or {}).get("tensor", args[0] if args else None)
+        return func(*args, **(kwargs or {}))
+
+
+def skeleton(architecture: Architecture, shape: Shape, inner: list[InnerWidths]) -> Model:
+    """A model without memory or values, to count its parts."""
+    with torch.device("meta"), _Undrawn():
+        return build(architecture, shape, inner)
+
+
 def inner_widths(architecture: Architecture, width: int, units: int) -> list[InnerWidths]:
     """Widths of the blocks when ``units`` granules of inner width are dealt out evenly, the first blocks one more.
 
@@ -55,8 +72,7 @@ def solve(architecture: Architecture, shape: Shape) -> list[InnerWidths]:
 
     @lru_cache(None)
     def parameters(units: int) -> int:
-        with torch.device("meta"):
-            return count(build(architecture, shape, inner_widths(architecture, shape.width, units)))["nonembedding"]
+        return count(skeleton(architecture, shape, inner_widths(architecture, shape.width, units)))["nonembedding"]
 
     least = architecture.layers  # one granule a block
     if parameters(least) > shape.parameters:
