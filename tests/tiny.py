@@ -179,7 +179,7 @@ def _stage(folder: Path, stage: str, task: str, objective: str, start: str | Non
         batches=[1, 3] if generates else [], batch_length=8,
         generation_batches=[1, 2] if generates else [], generation_tokens=2, contexts=[0, 3] if generates else [],
     )  # fmt: skip
-    speed.run(timed, tokens, _at(folder, "speed", stage), threads=1)
+    speed.run([timed], folder / "tokens", folder / "measurements/speed", threads=1)
     if objective != "classification":
         runs = [folder / "runs" / stage / architecture / f"s{seed}" for architecture in names for seed in (0, 1)]
         curves.run(stage, [5.0, 0.001], runs, _at(folder, "speed", stage), _at(folder, "curves", stage))

@@ -114,8 +114,8 @@ def test_every_length_has_its_memory_measured(world: Path, tmp_path: Path):
         "lm", [job], rounds=2, own_batches=1, lengths=[8, 1024], sweep_tokens=4096, batches=[], batch_length=8,
         generation_batches=[], generation_tokens=1, contexts=[],
     )  # fmt: skip
-    speed.run(timed, world / "tokens/lm", tmp_path / "speed.json", threads=1)
-    rows = json.loads((tmp_path / "speed.json").read_text())["rows"]
+    speed.run([timed], world / "tokens", tmp_path, threads=1)
+    rows = json.loads((tmp_path / "lm.json").read_text())["rows"]
     memory = {row["at"]: row["value"] for row in rows if row["metric"] == "peak_memory_bytes"}
     assert memory.keys() == {8, 1024}
     # the logits of 4,096 pieces alone, in fp32

@@ -25,35 +25,40 @@ rule baselines:
         " --tokens {params.tokens} --out {output} 2>&1 | tee {log} >&2"
 
 
+# One job for all stages: they share one state of the machine, and one start of Python and torch.
 rule speed:
     input:
-        tokens=lambda wildcards: f"data/tokens/{stage_of(wildcards).task}/tokens.json",
+        tokens=expand("data/tokens/{task}/tokens.json", task=TASKS),
     output:
-        "measurements/speed/{stage}.json",
+        expand("measurements/speed/{stage}.json", stage=CURVED),
     log:
-        "logs/speed/{stage}.log",
+        "logs/speed.log",
     conda:
         "../envs/verdict.yaml"
     threads: 1024
     resources:
         gpu=GPU,
     params:
-        speed=lambda wildcards: as_json(
-            {
-                "stage": wildcards.stage,
-                "jobs": stage_jobs(wildcards.stage),
-                **stage_of(wildcards).speed.model_dump(),
-            }
+        speeds=as_json(
+            [
+                {
+                    "stage": stage,
+                    "jobs": stage_jobs(stage),
+                    **SETTINGS.stages[stage].speed.model_dump(),
+                }
+                for stage in CURVED
+            ]
         ),
-        code=lambda wildcards: code_digest(
-            "verdict.measure.speed", *mixer_modules(stage_of(wildcards).architectures)
+        code=code_digest(
+            "verdict.measure.speed", *mixer_modules(SETTINGS.architectures)
         ),
-        tokens=subpath(input.tokens, parent=True),
+        tokens=lambda wildcards, input: str(Path(input.tokens[0]).parents[1]),
+        folder=subpath(output[0], parent=True),
     message:
-        "time training and generation of {wildcards.stage}, alone on the machine"
+        "time training and generation of every stage, alone on the machine"
     shell:
-        "python -m verdict.measure.speed --speed {params.speed:q} --tokens {params.tokens} --threads {threads}"
-        " --out {output} 2>&1 | tee {log} >&2"
+        "python -m verdict.measure.speed --speeds {params.speeds:q} --tokens {params.tokens} --threads {threads}"
+        " --out {params.folder} 2>&1 | tee {log} >&2"
 
 
 rule machine:

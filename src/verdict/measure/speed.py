@@ -1,7 +1,7 @@
 """``python -m verdict.measure.speed``: how fast each architecture trains and generates, with the machine to itself.
 
-Takes the encoded task of a stage; leaves speed.json (rows): training on the stage's own batches, over lengths at
-constant tokens per batch and over batch sizes; generation over batch sizes and context lengths; peak memory of a
+Takes the encoded tasks; leaves {stage}.json (rows) for each stage: training on the stage's own batches, over lengths
+at constant tokens per batch and over batch sizes; generation over batch sizes and context lengths; peak memory of a
 step. All contestants of a comparison are timed in turns (``verdict.measure.timing``) with equal parameters.
 """
 
@@ -39,6 +39,10 @@ from verdict.training.batches import Batch, open_split
 from verdict.training.loop import make_optimizer, move, train_step
 from verdict.training.objectives import OBJECTIVES
 from verdict.training.settings import Job
+
+#: pieces per second by architecture and round
+Rates = dict[str, dict[int, float]]
+Metrics = tuple[float, str, int, str]
 
 
 @dataclass(frozen=True)
@@ -168,104 +172,121 @@ def step_memory(
         return pool.apply(_memory_of_step, (job, shape, rows, length, precision, threads))
 
 
-def run(speed: Speed, tokens: Path, out: Path, threads: int) -> None:
-    """Time everything asked for and write the rows."""
-    job = speed.jobs[0]
-    device = choose_device(job.device)
-    precision = choose_precision(job.precision, device)
-    report = Report(
-        f"speed/{speed.stage}", {"speed": asdict(speed), "threads": threads, "precision": precision},
-        task=job.task, variant=job.variant, matching="parameters", device=device_name(device), implementation="kernel",
-    )  # fmt: skip
-    jobs = {job.architecture_name: job for job in speed.jobs}
-    shape = shape_of(job, tokens)
-    piece_bytes = torch.from_numpy(np.load(tokens / "piece_bytes.npy")).to(device)
-    sequences = 2 if job.objective == "sequence_pairs" else 1
-    rows_of = {length: max(1, speed.sweep_tokens // (length * sequences)) for length in speed.lengths}
+class Contest:
+    """The architectures of one stage, with equal parameters on the same data, and the rows of what is timed."""
 
-    def note(what: str) -> None:
-        print(f"speed/{speed.stage}: {what}", file=sys.stderr, flush=True)
+    def __init__(self, speed: Speed, tokens: Path, threads: int) -> None:
+        """``tokens``: the folder of the stage's encoded task."""
+        self.speed, self.tokens, self.threads = speed, tokens, threads
+        self.jobs = {job.architecture_name: job for job in speed.jobs}
+        self.job = speed.jobs[0]
+        self.shape = shape_of(self.job, tokens)
+        self.device = choose_device(self.job.device)
+        self.precision = choose_precision(self.job.precision, self.device)
+        sequences = 2 if self.job.objective == "sequence_pairs" else 1
+        self.rows_of = {length: max(1, speed.sweep_tokens // (length * sequences)) for length in speed.lengths}
+        self.report = Report(
+            f"speed/{speed.stage}", {"speed": asdict(speed), "threads": threads, "precision": self.precision},
+            task=self.job.task, variant=self.job.variant, matching="parameters", device=device_name(self.device),
+            implementation="kernel",
+        )  # fmt: skip
 
-    for length, rows in rows_of.items():
-        note(f"memory of a step, {rows} sequences of {length}")
-        for name, each in jobs.items():
-            memory = step_memory(each, shape, rows, length, precision, device, threads)
-            report.add(
-                "peak_memory_bytes", memory, "byte", "lower",
-                experiment="speed", architecture=name, variable="length", at=length,
-            )  # fmt: skip
-    models = {name: make(each, shape, device) for name, each in jobs.items()}
+    def _note(self, what: str) -> None:
+        print(f"speed/{self.speed.stage}: {what}", file=sys.stderr, flush=True)
 
-    def training(variable: str, at: float | None, batches: list[Batch], pieces: int) -> dict[str, dict[int, float]]:
-        """Rows of training speed on given batches; gives tokens per second by architecture and round."""
-        calls = {
-            name: stepper(jobs[name], model.train(), batches, piece_bytes, precision) for name, model in models.items()
-        }
-        found: dict[str, dict[int, float]] = {name: {} for name in models}
-        for number, name, seconds in rounds(calls, speed.rounds, device):
+    def memory(self) -> None:
+        """Rows of the peak memory of a training step over lengths. On a CPU: before anything has computed."""
+        for length, rows in self.rows_of.items():
+            self._note(f"memory of a step, {rows} sequences of {length}")
+            for name, job in self.jobs.items():
+                memory = step_memory(job, self.shape, rows, length, self.precision, self.device, self.threads)
+                self.report.add(
+                    "peak_memory_bytes", memory, "byte", "lower",
+                    experiment="speed", architecture=name, variable="length", at=length,
+                )  # fmt: skip
+
+    def time(self) -> None:
+        """Rows of training over batches and lengths, and of generation."""
+        models = {name: make(job, self.shape, self.device) for name, job in self.jobs.items()}
+        self._training(models)
+        # families without a step are not asked to generate
+        self._generation(cast(dict[str, LanguageModel | EncoderDecoder], models))
+
+    def _rounds(self, calls: dict[str, Callable[[], None]], metrics: Metrics, **columns: Any) -> Rates:
+        """Time calls in turns; rows of each of ``metrics``; pieces per second by architecture and round.
+
+        ``metrics``: (pieces of a call, metric of the rate, what a call holds, metric of its seconds).
+        """
+        pieces, rate, holds, duration = metrics
+        found: Rates = {name: {} for name in calls}
+        for number, name, seconds in rounds(calls, self.speed.rounds, self.device):
             found[name][number] = pieces / seconds
-            columns = {"experiment": "speed", "architecture": name, "replicate": number, "variable": variable, "at": at}
-            report.add("train_tokens_per_second", pieces / seconds, "token/s", "higher", **columns)
-            report.add("train_step_seconds", seconds / len(batches), "s", "lower", **columns)
+            columns |= {"architecture": name, "replicate": number}
+            self.report.add(rate, pieces / seconds, "token/s", "higher", **columns)
+            self.report.add(duration, seconds / holds, "s", "lower", **columns)
         return found
 
-    def ratios(
-        metric: str, experiment: str, after: dict[str, dict[int, float]], before: dict[str, dict[int, float]]
-    ) -> None:
-        for name, values in after.items():
+    def _ratios(self, metric: str, experiment: str, found: dict[int, Rates]) -> None:
+        """Rows of the rate at the largest value swept over the rate at the smallest, round by round."""
+        if len(found) < 2:
+            return
+        for name, values in found[max(found)].items():
             for number, value in values.items():
-                report.add(
-                    metric, value / before[name][number], "ratio", "higher",
+                self.report.add(
+                    metric, value / found[min(found)][name][number], "ratio", "higher",
                     experiment=experiment, architecture=name, replicate=number,
                 )  # fmt: skip
 
-    note("the stage's own batches")
-    data = open_split(tokens, job.objective, "train", job.training, shape.vocabulary)
-    own = list(islice(data.epoch(0, 0), speed.own_batches))
-    training("", None, own, sum(_pieces(batch) for batch in own))
+    def _training(self, models: dict[str, Model]) -> None:
+        piece_bytes = torch.from_numpy(np.load(self.tokens / "piece_bytes.npy")).to(self.device)
 
-    over_length = {}
-    for length, rows in rows_of.items():
-        note(f"training, {rows} sequences of {length}")
-        batch = synthetic(job, shape.vocabulary, rows, length)
-        over_length[length] = training("length", length, [batch], _pieces(batch))
-    if len(over_length) > 1:
-        ratios("throughput_kept", "speed", over_length[max(over_length)], over_length[min(over_length)])
+        def timed(batches: list[Batch], variable: str = "", at: float | None = None) -> Rates:
+            calls = {
+                name: stepper(self.jobs[name], model.train(), batches, piece_bytes, self.precision)
+                for name, model in models.items()
+            }
+            metrics = (sum(map(_pieces, batches)), "train_tokens_per_second", len(batches), "train_step_seconds")
+            return self._rounds(calls, metrics, experiment="speed", variable=variable, at=at)
 
-    over_batch = {}
-    for rows in speed.batches:
-        note(f"training, {rows} sequences of {speed.batch_length}")
-        batch = synthetic(job, shape.vocabulary, rows, speed.batch_length)
-        over_batch[rows] = training("batch", rows, [batch], _pieces(batch))
-    if len(over_batch) > 1:
-        ratios("batch_gain", "speed", over_batch[max(over_batch)], over_batch[min(over_batch)])
+        def synthetic_of(rows: int, length: int) -> list[Batch]:
+            self._note(f"training, {rows} sequences of {length}")
+            return [synthetic(self.job, self.shape.vocabulary, rows, length)]
 
-    def generation(variable: str, at: int, rows: int, context: int) -> dict[str, dict[int, float]]:
-        count = speed.generation_tokens
-        # families without a step are not asked to generate
-        steppers = cast(dict[str, LanguageModel | EncoderDecoder], models)
-        calls = {name: generator(model, rows, context, count) for name, model in steppers.items()}
-        found: dict[str, dict[int, float]] = {name: {} for name in models}
-        for number, name, seconds in rounds(calls, speed.rounds, device):
-            found[name][number] = rows * count / seconds
-            columns = {
-                "experiment": "generation", "architecture": name, "replicate": number, "variable": variable, "at": at,
-            }  # fmt: skip
-            report.add("generated_tokens_per_second", rows * count / seconds, "token/s", "higher", **columns)
-            report.add("seconds_per_generated_token", seconds / (rows * count), "s", "lower", **columns)
-        return found
+        self._note("training, the stage's own batches")
+        data = open_split(self.tokens, self.job.objective, "train", self.job.training, self.shape.vocabulary)
+        timed(list(islice(data.epoch(0, 0), self.speed.own_batches)))
+        lengths = {at: timed(synthetic_of(rows, at), "length", at) for at, rows in self.rows_of.items()}
+        self._ratios("throughput_kept", "speed", lengths)
+        batches = {
+            rows: timed(synthetic_of(rows, self.speed.batch_length), "batch", rows) for rows in self.speed.batches
+        }
+        self._ratios("batch_gain", "speed", batches)
 
-    over_rows = {}
-    for rows in speed.generation_batches:
-        note(f"generation, {rows} at once")
-        over_rows[rows] = generation("batch", rows, rows, context=speed.contexts[0])
-    if len(over_rows) > 1:
-        ratios("batch_gain", "generation", over_rows[max(over_rows)], over_rows[min(over_rows)])
-    for context in speed.contexts:
-        note(f"generation after {context}")
-        generation("length", context, 1, context)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    report.write(out)
+    def _generation(self, models: dict[str, LanguageModel | EncoderDecoder]) -> None:
+        def timed(variable: str, at: int, rows: int, context: int) -> Rates:
+            self._note(f"generation, {rows} at once after {context}")
+            count = self.speed.generation_tokens
+            calls = {name: generator(model, rows, context, count) for name, model in models.items()}
+            pieces = rows * count
+            metrics = (pieces, "generated_tokens_per_second", pieces, "seconds_per_generated_token")
+            return self._rounds(calls, metrics, experiment="generation", variable=variable, at=at)
+
+        batches = {rows: timed("batch", rows, rows, self.speed.contexts[0]) for rows in self.speed.generation_batches}
+        self._ratios("batch_gain", "generation", batches)
+        for context in self.speed.contexts:
+            timed("length", context, 1, context)
+
+
+def run(speeds: list[Speed], tokens: Path, out: Path, threads: int) -> None:
+    """Time every stage and write {out}/{stage}.json. ``tokens``: the folder of the encoded tasks."""
+    contests = [Contest(speed, tokens / speed.jobs[0].task, threads) for speed in speeds]
+    for contest in contests:  # all before the first computation: see step_memory
+        contest.memory()
+    for contest in contests:
+        contest.time()
+    out.mkdir(parents=True, exist_ok=True)
+    for contest in contests:
+        contest.report.write(out / f"{contest.speed.stage}.json")
 
 
 def _pieces(batch: Batch) -> int:
@@ -278,14 +299,14 @@ def _pieces(batch: Batch) -> int:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m verdict.measure.speed", description=__doc__)
-    parser.add_argument("--speed", type=json.loads, required=True, help="what to time, as JSON")
-    parser.add_argument("--tokens", type=Path, required=True, help="folder of the encoded task")
+    parser.add_argument("--speeds", type=json.loads, required=True, help="what to time at each stage, as a JSON list")
+    parser.add_argument("--tokens", type=Path, required=True, help="folder of the encoded tasks")
     parser.add_argument("--threads", type=int, required=True, help="CPU threads: all of the machine's")
-    parser.add_argument("--out", type=Path, required=True, help="file to write")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
     given = parser.parse_args()
     prepare(given.threads)
-    jobs = [Job.from_dict(job) for job in given.speed["jobs"]]
-    run(Speed(**{**given.speed, "jobs": jobs}), given.tokens, given.out, given.threads)
+    speeds = [Speed(**{**speed, "jobs": [Job.from_dict(job) for job in speed["jobs"]]}) for speed in given.speeds]
+    run(speeds, given.tokens, given.out, given.threads)
 
 
 if __name__ == "__main__":
