@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,15 @@ def test_a_full_disk_is_one_sentence():
 
     with pytest.raises(SystemExit, match="the disk is full while writing"):
         run_command(main)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_file_that_found_the_disk_full_is_named_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "mkstemp", lambda **_: (os.open("/dev/full", os.O_WRONLY), "/dev/full"))
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # the device itself stays
+    with pytest.raises(SystemExit, match=r"the disk is full while writing .*/weights\.bin;"):
+        run_command(lambda: write_text(tmp_path / "weights.bin", "x" * 100_000))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a folder that not even root can write to")

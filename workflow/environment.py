@@ -1,8 +1,28 @@
 """What every job of the workflow finds in its environment."""
 
+import errno
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
+
+#: bytes; the quick edition leaves 160 MB and downloads 90
+LEAST_FREE = 500_000_000
+
+
+def complaint(folder: Path) -> str | None:
+    """Why results cannot be written to a folder, in one sentence; None if they can."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            return f"{folder} cannot be written to ({error.strerror}); check its permissions, or run in another folder"
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_FREE:
+        return f"{folder} has {free // 10**6} MB free, and a run needs {LEAST_FREE // 10**6}; free some space"
+    return None
 
 
 def prepare(root: Path) -> None:

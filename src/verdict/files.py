@@ -14,6 +14,16 @@ from verdict.errors import UserError
 
 
 @contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Give an ``OSError`` of a failing write, which names no file, the name of what was being written."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+@contextlib.contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
     """Yield a path beside ``path`` to write to; on success it is synced and renamed over ``path``, else removed."""
     path = Path(path)
@@ -22,7 +32,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
     os.close(handle)
     aside = Path(name)
     try:
-        yield aside
+        with _naming(path):
+            yield aside
         with open(aside, "rb") as written:
             os.fsync(written.fileno())
         umask = os.umask(0)
@@ -40,7 +51,8 @@ def replacing_folder(path: Path | str) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
-        yield aside
+        with _naming(path):
+            yield aside
         umask = os.umask(0)
         os.umask(umask)
         aside.chmod(0o777 & ~umask)

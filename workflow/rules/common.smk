@@ -11,6 +11,8 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
 import environment
 
 environment.prepare(Path(workflow.basedir))
+if complaint := environment.complaint(Path.cwd()):
+    raise WorkflowError(complaint)
 
 from verdict.errors import UserError
 from verdict.provenance import code_digest as digest_of

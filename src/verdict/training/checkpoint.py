@@ -7,12 +7,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from verdict.errors import UserError
-from verdict.files import replacing
 from verdict.training.averaging import Average
+from verdict.training.store import write_tensors
 
 
 @dataclass
@@ -46,8 +45,7 @@ def save(
     tensors["tally"] = now.tally
     told = {name: value for name, value in vars(now).items() if name != "tally"}
     metadata = {"fingerprint": fingerprint, "progress": json.dumps(told)}
-    with replacing(path) as aside:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, aside, metadata)
+    write_tensors(path, tensors, metadata)
 
 
 def load(

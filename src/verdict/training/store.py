@@ -4,7 +4,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as as_bytes
+from torch import Tensor
 
 from verdict.errors import UserError
 from verdict.files import read_json, replacing, write_json
@@ -12,12 +14,17 @@ from verdict.models.families import InnerWidths, Model, build
 from verdict.models.settings import Architecture, Shape
 
 
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Write a safetensors file whole or not at all. Raises ``OSError`` (safetensors' own writer hides which)."""
+    with replacing(path) as aside:
+        aside.write_bytes(as_bytes({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata))
+
+
 def save(folder: Path, model: Model, architecture: Architecture, inner: list[InnerWidths]) -> None:
     """Write model.json and model.safetensors."""
     told = {"architecture": asdict(architecture), "shape": asdict(model.shape), "inner": [list(i) for i in inner]}
     write_json(folder / "model.json", told)
-    with replacing(folder / "model.safetensors") as aside:
-        save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, aside)
+    write_tensors(folder / "model.safetensors", model.state_dict())
 
 
 def load(folder: Path) -> Model:
