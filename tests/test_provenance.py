@@ -10,7 +10,7 @@ from verdict import provenance
 from verdict.errors import UserError
 from verdict.provenance import code_digest, files_digest
 
-TRAINING = ("verdict.training.__main__", "verdict.models.mixers.attention")
+TRAINING = ("verdict.training.runs", "verdict.models.mixers.attention")
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_an_edit_of_code_that_is_not_used_does_not_count(edit: Edit, file: str, 
 
 
 def test_an_edit_of_a_mixer_counts_for_the_architectures_that_use_it(edit: Edit):
-    ours = ("verdict.training.__main__", "verdict.models.mixers.lstm")
+    ours = ("verdict.training.runs", "verdict.models.mixers.lstm")
     before = code_digest(*ours)
     edit("models/mixers/lstm.py", "forget_bias: float = 1.0", "forget_bias: float = 2.0")
     assert code_digest(*ours) != before

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from verdict.errors import UserError
-from verdict.settings import job, overlay, read, resolve
+from verdict.settings import job, overlay, read, resolve, trials
 from verdict.training.settings import Job
 
 PARAMS = Path(__file__).parent.parent / "params.yaml"
@@ -53,19 +53,29 @@ def test_every_edition_resolves_and_every_job_of_it_is_plain_json(edition: str):
             made = job(found, name, architecture, 2)
             assert Job.from_dict(json.loads(json.dumps(made.to_dict()))) == made
             assert made.name == f"{name}/{architecture}/s2"
-            assert made.training.learning_rate == stage.training.learning_rate[architecture]
+            if stage.tuning:
+                tried = trials(found, name, architecture)
+                assert [one.training.learning_rate for one in tried][: len(stage.tuning.learning_rates)] == list(
+                    stage.tuning.learning_rates
+                )
+                assert {one.seed for one in tried}.isdisjoint(range(found.seeds))
 
 
 def test_a_stage_compares_architectures_under_the_same_settings():
-    """A job differs from the others of its stage and seed by its architecture and its tuned learning rate alone."""
+    """A job differs from the others of its stage and seed by its architecture and nothing else; tuning tries the same for all."""
     found = resolve(TOLD)
     for name, stage in found.stages.items():
         jobs = [job(found, name, architecture, 0).to_dict() for architecture in stage.architectures]
         for told in jobs:
             for own in ("name", "architecture", "architecture_name"):
                 del told[own]
-            del told["training"]["learning_rate"]
         assert all(told == jobs[0] for told in jobs)
+        if stage.tuning:
+            tried = [
+                [(one.training, one.architecture.dropout) for one in trials(found, name, architecture)]
+                for architecture in stage.architectures
+            ]
+            assert all(each == tried[0] for each in tried)
 
 
 def test_an_edition_is_laid_over_the_rest():
@@ -128,9 +138,11 @@ def test_a_key_like_no_other_is_told_what_there_is():
         (("stages", "lm", "width"), 100),
         (("stages", "lm", "width"), 0),
         (("stages", "lm", "parameters"), -1),
-        (("stages", "lm", "training", "learning_rate", "lstm"), 0),
-        (("stages", "lm", "training", "learning_rate", "lstm"), float("nan")),
-        (("stages", "lm", "training", "learning_rate", "lstm"), float("inf")),
+        (("stages", "lm", "tuning", "learning_rates"), [0]),
+        (("stages", "lm", "tuning", "learning_rates"), [float("nan")]),
+        (("stages", "lm", "tuning", "learning_rates"), [float("inf")]),
+        (("stages", "lm", "tuning", "learning_rates"), []),
+        (("stages", "lm", "tuning", "budget"), 0),
         (("stages", "lm", "training", "clip"), float("nan")),
         (("stages", "lm", "training", "budget_tokens"), 0),
         (("stages", "lm", "training", "window"), 1),
@@ -176,13 +188,20 @@ def test_a_missing_key_is_named(path: tuple[str, ...]):
     [
         (("corpora", "lm"), ..., ["stages.lm.task is lm", "corpora has no lm"]),
         (("tokens", "lm"), ..., ["stages.lm.task is lm", "tokens has no lm"]),
-        (("stages", "lm", "architectures"), ["transfomer"], ["transfomer", "learning_rate"]),
-        (("stages", "lm", "training", "learning_rate"), {"transformer": 0.1}, ["learning_rate", "lstm"]),
+        (("stages", "summarization", "architectures"), ["transfomer"], ["transfomer"]),
+        (("stages", "lm", "tuning"), None, ["stages.lm", "either tuning or tuned_as"]),
+        (("stages", "lm_small", "tuned_as"), "lmm", ["stages.lm_small.tuned_as", "lmm"]),
+        (("stages", "lm_small", "tuned_as"), "translation", ["no tuned stage of family language_model"]),
+        (("stages", "lm_small", "architectures"), ["transformer", "lstm", "lstm_no_attention"], ["lstm_no_attention"]),
+        (("stages", "finetuning", "tuning"), {"learning_rates": [0.1]}, ["stages.finetuning", "either"]),
+        (("stages", "lm", "speed", "architectures"), ["gru"], ["speed.architectures", "gru"]),
+        (("stages", "probe", "start"), None, ["training.frozen"]),
+        (("ladders", "lm"), ["transformer", "gru"], ["ladders.lm", "gru"]),
         (("stages", "finetuning", "start"), "pretrainin", ["stages.finetuning.start", "pretrainin"]),
         (("stages", "finetuning", "start"), "finetuning", ["no other stage"]),
         (("stages", "finetuning", "start"), "lm", ["stages.finetuning", "lm", "differ"]),
         (("stages", "finetuning", "width"), 64, ["differ in task, width or parameters"]),
-        (("stages", "pretraining", "architectures"), ["lstm"], ["stages.finetuning.start", "transformer"]),
+        (("stages", "pretraining", "architectures"), ["lstm"], ["start pretraining does not train", "transformer"]),
         (("stages", "lm", "objective"), "masked", ["stages.lm", "masked_encoder"]),
         (("stages", "scratch", "task"), "lm", ["lm", "classification"]),
         (("stages", "scratch", "speed"), {"lengths": [8]}, ["stages.scratch", "speed"]),
@@ -197,8 +216,7 @@ def test_parts_that_do_not_hang_together_are_named(path: tuple[str, ...], value:
 
 
 def test_an_unknown_architecture_is_named_with_what_was_meant():
-    told = changed("stages", "lm", "architectures", ["transfomer"])
-    told["stages"]["lm"]["training"]["learning_rate"]["transfomer"] = 0.001
+    told = changed("stages", "summarization", "architectures", ["transfomer"])
     assert "'transfomer', which architectures has not; did you mean 'transformer'?" in sentence(told)
 
 
@@ -297,7 +315,7 @@ def test_the_file_itself_is_yaml_that_says_nothing_twice():
         pass
 
     def mapping(loader: Strict, node: yaml.MappingNode) -> dict[Any, Any]:
-        keys = [loader.construct_object(key) for key, _ in node.value]
+        keys = [loader.construct_object(key) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
         assert len(keys) == len(set(keys)), keys
         return loader.construct_mapping(node, deep=True)
 

@@ -13,7 +13,7 @@ from verdict.models.families import Model, build
 from verdict.models.settings import Architecture, Shape
 from verdict.models.sizes import solve
 from verdict.tokens.__main__ import tokenize
-from verdict.training.__main__ import run as train
+from verdict.training.runs import run as train
 from verdict.training.settings import Job, Training
 
 torch.set_num_threads(1)

@@ -24,6 +24,7 @@ HISTORY: dict[str, Any] = {
     "task": pl.String,
     "architecture": pl.String,
     "variant": pl.String,
+    "size": pl.String,
     "replicate": pl.Int64,
     "step": pl.Int64,
     "tokens": pl.Int64,
@@ -62,6 +63,7 @@ def history(folders: Iterable[Path]) -> pl.DataFrame:
                     "task": job["task"],
                     "architecture": job["architecture_name"],
                     "variant": job["variant"],
+                    "size": job["size"],
                     "replicate": job["seed"],
                     "valid_bits_per_byte": point["valid_loss"] if in_bits else None,
                     **point,
@@ -74,6 +76,7 @@ def scores(table: pl.DataFrame) -> dict[str, Any]:
     """Means over seeds of the test scores and medians of the training speed, nested for ``dvc metrics show``."""
     trained = table.filter(
         (pl.col("experiment") == "training") & (pl.col("matching") == "parameters")
+        & (pl.col("size") == "") & (pl.col("variable") == "")
         & pl.col("metric").is_in(["bits_per_byte", "bleu", "chrf", "rouge1", "rouge2", "rougeL", "accuracy", "f1"])
     )  # fmt: skip
     timed = table.filter((pl.col("metric") == "train_tokens_per_second") & (pl.col("variable") == ""))

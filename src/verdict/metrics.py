@@ -50,7 +50,7 @@ class Report:
         told: float | str = NEVER if math.isinf(value) else float(value)  # JSON has no infinity
         self.rows.append({**row, "metric": metric, "value": told, "unit": unit, "better": better, "run": self.run})
 
-    def write(self, path: Path) -> None:
-        """Write metrics.json."""
-        told = {"run": self.run, "job": self.job, "rows": self.rows}
+    def write(self, path: Path, **more: Any) -> None:
+        """Write metrics.json; ``more`` stands in it beside the rows."""
+        told = {"run": self.run, "job": self.job, "rows": self.rows, **more}
         write_json(path, {**told, "started": self.started, "seconds": time.time() - self.started})

@@ -6,6 +6,7 @@ JSON schema in workflow/schemas/params.schema.json is generated from these class
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,8 @@ from verdict.errors import UserError
 from verdict.models.settings import Architecture
 from verdict.training.settings import Job, Training
 
+#: of the trials of tuning; judged runs have 0, 1, …, at most 999
+TUNING_SEED = 1000
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -73,10 +76,6 @@ class TrainingSettings(Section):
 
     budget_tokens: Annotated[Positive, Field(description="pieces seen in training (source and target)")]
     batch_tokens: Annotated[int, Field(ge=16, description="pieces in a batch, padding counted")]
-    learning_rate: Annotated[
-        dict[Name, Annotated[float, Field(gt=0, le=1)]],
-        Field(description="per architecture, all chosen from the same grid with the same number of trials"),
-    ]
     window: Annotated[int, Field(ge=2, description="pieces in a window of a language model")] = 128
     warmup_steps: Annotated[Positive, Field(description="steps in which the learning rate rises")] = 50
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
@@ -84,6 +83,20 @@ class TrainingSettings(Section):
     masked: Annotated[float, Field(gt=0, lt=1, description="share of pieces a masked encoder restores")] = 0.15
     validations: Annotated[Positive, Field(description="validations at equal distances of tokens")] = 10
     validation_records: Annotated[int, Field(ge=0, description="records a validation reads; 0: all")] = 0
+    records: Annotated[int, Field(ge=0, description="records of the training split that are used; 0: all")] = 0
+    frozen: Annotated[bool, Field(description="train the classifier alone, on an encoder that stays as it is")] = False
+
+
+class TuningSettings(Section):
+    """What is tried for every architecture of a stage; the loss on validation chooses."""
+
+    learning_rates: Annotated[
+        list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1, description="AdamW's, each a trial"), Distinct
+    ]
+    dropouts: Annotated[
+        list[Share], Field(description="each tried with every learning rate; empty: the architecture's own"), Distinct
+    ] = []
+    budget: Annotated[float, Field(gt=0, le=1, description="share of the stage's budget that a trial gets")] = 0.25
 
 
 class EvaluationSettings(Section):
@@ -106,6 +119,7 @@ class EvaluationSettings(Section):
 class SpeedSettings(Section):
     """What is timed for a stage, with the machine to itself."""
 
+    architectures: Annotated[list[Name], Field(description="those timed; empty: all of the stage's"), Distinct] = []
     rounds: Annotated[int, Field(ge=2, description="rounds in which the architectures take turns")] = 5
     own_batches: Annotated[Positive, Field(description="batches of the stage's own data timed in each round")] = 4
     lengths: Annotated[
@@ -140,9 +154,19 @@ class Stage(Section):
     parameters: Annotated[Positive, Field(description="non-embedding parameters that each architecture is solved for")]
     start: Annotated[Name | None, Field(description="stage whose models are the beginning")] = None
     variant: str = ""
+    size: Annotated[
+        str, Field(pattern=r"^[a-z0-9]*$", description="which of the task's sizes; empty: its main one")
+    ] = ""
     training: TrainingSettings
-    evaluation: EvaluationSettings = EvaluationSettings()
-    speed: SpeedSettings = SpeedSettings()
+    tuning: TuningSettings | None = None
+    tuned_as: Annotated[Name | None, Field(description="stage of the same family whose tuning serves this one")] = None
+    evaluation: Annotated[
+        EvaluationSettings | None,
+        Field(description="null: the test split is not read; the learning curve alone counts"),
+    ] = EvaluationSettings()
+    speed: Annotated[SpeedSettings | None, Field(description="null: not timed, and no costs read off its curves")] = (
+        None
+    )
     targets: Annotated[
         list[Annotated[float, Field(gt=0)]],
         Field(description="bits per byte on validation whose time to reach is measured; set before the runs"),
@@ -165,13 +189,22 @@ class Stage(Section):
             raise ValueError(
                 f"the texts of {self.task} do not serve the objective {self.objective}; change one of them"
             )
-        timed = self.speed.lengths or self.speed.batches or self.speed.generation_batches or self.speed.contexts
-        if self.family == "masked_encoder" and timed:
+        speed = self.speed
+        swept = speed and (speed.lengths or speed.batches or speed.generation_batches or speed.contexts)
+        if self.training.frozen and (self.objective != "classification" or self.start is None):
+            raise ValueError("training.frozen needs the objective classification and a start")
+        if speed and self.objective == "classification":
+            raise ValueError("a stage of classification has no bits per byte to reach; remove its speed")
+        if self.family == "masked_encoder" and swept:
             raise ValueError(
                 "speed of a masked_encoder is timed on its own batches alone; remove its lists under speed"
             )
-        if missing := set(self.architectures) - set(self.training.learning_rate):
-            raise ValueError(f"training.learning_rate has none for {', '.join(sorted(missing))}; write one for each")
+        if speed and (missing := set(speed.architectures) - set(self.architectures)):
+            raise ValueError(f"speed.architectures has {', '.join(sorted(missing))}, which the stage does not train")
+        if (self.tuning is None) == (self.tuned_as is None):
+            raise ValueError("write either tuning or tuned_as")
+        if self.tuning is not None and self.start is not None:
+            raise ValueError("a stage with a start is tuned as another; write tuned_as and no tuning")
         return self
 
 
@@ -184,13 +217,25 @@ class Settings(Section):
         Literal["auto", "fp32", "bf16"], Field(description="auto: bf16 where the device has it natively")
     ] = "auto"
     seeds: Annotated[int, Field(ge=1, le=1000, description="seeds of every training run: 0, 1, …")]
+    seeds_together: Annotated[
+        bool, Field(description="one job trains all seeds of a cell, which saves the starts of short runs")
+    ] = False
     corpora: dict[Literal["lm", "translation", "summarization", "classification"], CorpusSpec]
     tokens: dict[Literal["lm", "translation", "summarization", "classification"], Tokens]
     architectures: dict[Name, ArchitectureSettings]
+    ladders: Annotated[
+        dict[Literal["lm", "translation"], Annotated[list[Name], Field(min_length=2), Distinct]],
+        Field(description="architectures from one to the other, a part at a time, for a task"),
+    ] = {}
     stages: dict[Name, Stage]
 
     @model_validator(mode="after")
     def _hang_together(self) -> "Settings":
+        for task, ladder in self.ladders.items():
+            trained = {rung for stage in self.stages.values() if stage.task == task for rung in stage.architectures}
+            for rung in ladder:
+                if rung not in trained:
+                    raise ValueError(f"ladders.{task} names '{rung}', which no stage of {task} trains")
         for name, stage in self.stages.items():
             where = f"stages.{name}"
             for section, there in (("corpora", self.corpora), ("tokens", self.tokens)):
@@ -210,6 +255,14 @@ class Settings(Section):
                     raise ValueError(f"{where} and its start {stage.start} differ in task, width or parameters")
                 if missing := set(stage.architectures) - set(before.architectures):
                     raise ValueError(f"{where}.start {stage.start} does not train {', '.join(sorted(missing))}")
+            if stage.tuned_as is not None:
+                tuned = self.stages.get(stage.tuned_as)
+                if tuned is None or tuned.tuning is None or tuned.family != stage.family:
+                    raise ValueError(
+                        f"{where}.tuned_as is '{stage.tuned_as}', which is no tuned stage of family {stage.family}"
+                    )
+                if missing := set(stage.architectures) - set(tuned.architectures):
+                    raise ValueError(f"{where}.tuned_as {stage.tuned_as} does not tune {', '.join(sorted(missing))}")
         return self
 
 
@@ -257,8 +310,6 @@ def resolve(told: Mapping[str, Any], name: str = "params.yaml") -> Settings:
 def job(settings: Settings, stage_name: str, architecture: str, seed: int) -> Job:
     """The training job of one cell."""
     stage = settings.stages[stage_name]
-    told = stage.training.model_dump()
-    told["learning_rate"] = stage.training.learning_rate[architecture]
     return Job(
         name=f"{stage_name}/{architecture}/s{seed}",
         task=stage.task,
@@ -270,11 +321,35 @@ def job(settings: Settings, stage_name: str, architecture: str, seed: int) -> Jo
         architecture=settings.architectures[architecture].build(),
         width=stage.width,
         parameters=stage.parameters,
-        training=Training(**told),
+        training=Training(**stage.training.model_dump()),
         device=settings.device,
         precision=settings.precision,
         variant=stage.variant,
+        size=stage.size,
     )
+
+
+def trials(settings: Settings, stage_name: str, architecture: str) -> list[Job]:
+    """The jobs of which tuning chooses: the whole grid, each with a share of the budget and one validation."""
+    tuning = settings.stages[stage_name].tuning
+    if tuning is None:
+        raise ValueError(f"{stage_name} is not tuned by itself")
+    base = job(settings, stage_name, architecture, TUNING_SEED)
+    return [
+        replace(
+            base,
+            name=f"tuning/{stage_name}/{architecture}/rate {rate:g} dropout {dropout:g}",
+            architecture=replace(base.architecture, dropout=dropout),
+            training=replace(
+                base.training,
+                learning_rate=rate,
+                budget_tokens=max(1, round(tuning.budget * base.training.budget_tokens)),
+                validations=1,
+            ),
+        )
+        for dropout in tuning.dropouts or [base.architecture.dropout]
+        for rate in tuning.learning_rates
+    ]
 
 
 def _suggest(wrong: str, known: Mapping[str, Any]) -> str:

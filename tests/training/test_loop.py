@@ -26,8 +26,8 @@ from verdict.models.generation import beam_search
 from verdict.models.settings import Architecture
 from verdict.tokens import tokenizer as bpe
 from verdict.tokens.__main__ import tokenize
-from verdict.training import __main__ as command
 from verdict.training import checkpoint, loop, store
+from verdict.training import runs as command
 from verdict.training.averaging import ETA, Average
 from verdict.training.batches import open_split
 from verdict.training.checkpoint import Progress
@@ -95,11 +95,11 @@ def test_both_architectures_learn_to_read_backwards(architecture: str, tokens: P
 
 def test_a_run_leaves_what_it_says_and_no_checkpoint(tokens: Path, tmp_path: Path):
     job = small("lstm", budget_tokens=5000, validations=4)
-    command.run(job, tokens, tmp_path, None)
-    assert {path.name for path in tmp_path.iterdir()} == {
+    command.run_all([job], tokens, tmp_path, None)
+    assert {path.name for path in (tmp_path / job.name).iterdir()} == {
         "model.safetensors", "model.json", "history.jsonl", "metrics.json",
     }  # fmt: skip
-    told, points = read_json(tmp_path / "metrics.json"), history(tmp_path)
+    told, points = read_json(tmp_path / job.name / "metrics.json"), history(tmp_path / job.name)
     rows = {row["metric"]: row["value"] for row in told["rows"]}
     assert rows["train_tokens"] == points[-1]["tokens"] >= 5000
     assert rows["valid_bits_per_byte"] == points[-1]["valid_loss"]
@@ -128,7 +128,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_gives_others(architecture
 
 def start(job: Job, tokens: Path, out: Path, often: bool = True) -> subprocess.Popen[str]:
     call = ["-c", OFTEN] if often else ["-m", "verdict.training"]
-    told = ["--job", json.dumps(job.to_dict()), "--tokens", str(tokens), "--threads", "1", "--out", str(out)]
+    told = ["--jobs", json.dumps([job.to_dict()]), "--tokens", str(tokens), "--threads", "1", "--runs", str(out)]
     return subprocess.Popen([sys.executable, *call, *told], stderr=subprocess.PIPE, text=True)
 
 
@@ -144,11 +144,11 @@ def wait_for(condition: Any, process: subprocess.Popen[str]) -> None:
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(architecture: str, how: int, tokens: Path, tmp_path: Path):
     """Twice stopped: the second time after it was resumed. Several epochs, so that stops fall anywhere in one."""
     job = small(architecture, budget_tokens=120_000, batch_tokens=1024, validations=7)
-    out = tmp_path / "stopped"
+    out = tmp_path / "stopped" / job.name
     saved = out / "checkpoint.safetensors"
     for _ in range(2):
         before = saved.stat().st_mtime_ns if saved.exists() else 0
-        process = start(job, tokens, out)
+        process = start(job, tokens, tmp_path / "stopped")
         wait_for(lambda before=before: saved.exists() and saved.stat().st_mtime_ns > before, process)
         process.send_signal(how)
         said = process.communicate()[1]
@@ -157,7 +157,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(architecture: str, ho
             assert "was stopped at step" in said
             assert "Traceback" not in said
         assert not (out / "model.safetensors").exists()
-    process = start(job, tokens, out, often=False)
+    process = start(job, tokens, tmp_path / "stopped", often=False)
     said = process.communicate()[1]
     assert process.returncode == 0, said
     assert "resumed at step" in said
@@ -232,9 +232,9 @@ def test_a_loss_that_is_no_number_ends_the_run_in_one_sentence(tokens: Path, tmp
     last = said.strip().splitlines()[-1]
     assert last.startswith("error: reversal/attention_bare/s0: the loss is ")
     assert "nan" in last or "inf" in last
-    assert last.endswith("lower its learning rate in params.yaml")
-    assert not (tmp_path / "model.safetensors").exists()
-    assert not (tmp_path / "metrics.json").exists()
+    assert last.endswith("remove its learning rate from those tried in params.yaml")
+    assert not (tmp_path / job.name / "model.safetensors").exists()
+    assert not (tmp_path / job.name / "metrics.json").exists()
 
 
 def test_finetuning_begins_with_the_pretrained_weights(world: Path, tmp_path: Path):
@@ -427,8 +427,8 @@ def test_every_architecture_is_given_the_same_and_a_difference_would_be_noticed(
     # a defect: one architecture is given targets of its own
     real = command.open_split
 
-    def partial(folder: Path, objective: str, split: str, training: Any, vocabulary: int) -> Any:
-        source = real(folder, objective, split, training, vocabulary)
+    def partial(folder: Path, objective: str, split: str, training: Any, vocabulary: int, records: int = 0) -> Any:
+        source = real(folder, objective, split, training, vocabulary, records)
         collate = source.collate
         source.collate = lambda index, rng: {**(batch := collate(index, rng)), "target": batch["target"].clamp(max=90)}
         return source

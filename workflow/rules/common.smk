@@ -17,7 +17,7 @@ if complaint := environment.complaint(Path.cwd()):
 from verdict.errors import UserError
 from verdict.provenance import code_digest as digest_of
 from verdict.provenance import files_digest
-from verdict.settings import job, resolve
+from verdict.settings import job, resolve, trials
 
 try:
     SETTINGS = resolve(config)
@@ -26,17 +26,20 @@ except UserError as error:
 
 TASKS = sorted({stage.task for stage in SETTINGS.stages.values()})
 STAGES = list(SETTINGS.stages)
-# stages whose loss is in bits per byte have curves to read targets and equal costs off
-CURVED = [
-    name
-    for name, stage in SETTINGS.stages.items()
-    if stage.objective != "classification"
-]
+# stages that are timed, so that targets and equal costs are read off their curves
+CURVED = [name for name, stage in SETTINGS.stages.items() if stage.speed]
 RUNS = [
     f"{name}/{architecture}/s{seed}"
     for name, stage in SETTINGS.stages.items()
     for architecture in stage.architectures
     for seed in range(SETTINGS.seeds)
+]
+EVALUATED = [run for run in RUNS if SETTINGS.stages[run.split("/")[0]].evaluation]
+TUNED = [
+    f"{name}/{architecture}"
+    for name, stage in SETTINGS.stages.items()
+    if stage.tuning
+    for architecture in stage.architectures
 ]
 GPU = int(
     SETTINGS.device == "cuda" or (SETTINGS.device == "auto" and environment.has_gpu())
@@ -68,18 +71,34 @@ def as_json(value):
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def training_job(wildcards):
-    """Everything that may change the weights of one run, and nothing else."""
-    return job(
-        SETTINGS, wildcards.stage, wildcards.architecture, int(wildcards.seed)
-    ).to_dict()
+def training_jobs(wildcards):
+    """Everything that may change the weights of a job's runs (but what tuning chooses), and nothing else."""
+    seeds = range(SETTINGS.seeds) if SETTINGS.seeds_together else [int(wildcards.seed)]
+    return [
+        job(SETTINGS, wildcards.stage, wildcards.architecture, seed).to_dict()
+        for seed in seeds
+    ]
 
 
-def stage_jobs(stage):
-    """The first seed's job of each architecture of a stage."""
+def tuning_trials(wildcards):
+    """The trials of which tuning chooses."""
+    return [
+        each.to_dict()
+        for each in trials(SETTINGS, wildcards.stage, wildcards.architecture)
+    ]
+
+
+def tuned_stage(stage):
+    """The stage whose tuning serves a stage."""
+    return SETTINGS.stages[stage].tuned_as or stage
+
+
+def timed_jobs(stage):
+    """The first seed's job of each architecture that is timed for a stage."""
+    told = SETTINGS.stages[stage]
     return [
         job(SETTINGS, stage, name, 0).to_dict()
-        for name in SETTINGS.stages[stage].architectures
+        for name in told.speed.architectures or told.architectures
     ]
 
 
@@ -95,18 +114,22 @@ def mixer_modules(names):
 def start_of(wildcards):
     """The weights that a run begins with, if its stage begins with another's."""
     before = stage_of(wildcards).start
+    seeds = range(SETTINGS.seeds) if SETTINGS.seeds_together else [wildcards.seed]
     return (
-        f"runs/{before}/{wildcards.architecture}/s{wildcards.seed}/model.safetensors"
+        [
+            f"runs/{before}/{wildcards.architecture}/s{seed}/model.safetensors"
+            for seed in seeds
+        ]
         if before
         else []
     )
 
 
-def of_all_seeds(file):
-    """A file of the runs of an architecture on a stage."""
+def of_seeds(file, seeds=None):
+    """A file of the runs of an architecture on a stage, with all seeds or some."""
     return expand(
         "runs/{{stage}}/{{architecture}}/s{seed}/{file}",
-        seed=range(SETTINGS.seeds),
+        seed=range(SETTINGS.seeds) if seeds is None else seeds,
         file=file,
     )
 
@@ -121,9 +144,56 @@ def baseline_settings(task):
         "window": first.training.window,
         "masked": first.training.masked,
         "batch_tokens": first.training.batch_tokens,
-        "test_records": first.evaluation.test_records,
+        "test_records": first.evaluation.test_records if first.evaluation else 0,
         "language": SETTINGS.corpora[task].language,
     }
+
+
+def scaled_stages(task):
+    """The stages of a task that differ in size, from small to large."""
+    stages = {
+        name: stage
+        for name, stage in SETTINGS.stages.items()
+        if stage.task == task and not stage.variant
+    }
+    return sorted(stages, key=lambda name: stages[name].parameters)
+
+
+def scaled_runs(task):
+    """The runs of a task's sizes and of its ladder."""
+    rungs = SETTINGS.ladders.get(task, [])
+    return [
+        run
+        for run in RUNS
+        if run.split("/")[0] in scaled_stages(task)
+        or (
+            SETTINGS.stages[run.split("/")[0]].task == task
+            and run.split("/")[1] in rungs
+        )
+    ]
+
+
+def scaling_settings(task):
+    """What is read off the learning curves of a task."""
+    stages = scaled_stages(task)
+    everywhere = set.intersection(
+        *(set(SETTINGS.stages[stage].architectures) for stage in stages)
+    )
+    return {
+        "task": task,
+        "sizes": stages,
+        "architectures": [
+            name
+            for name in SETTINGS.stages[stages[0]].architectures
+            if name in everywhere
+        ],
+        "ladder": SETTINGS.ladders.get(task, []),
+        "targets": SETTINGS.stages[stages[-1]].targets,
+    }
+
+
+# tasks of which several sizes are trained
+SCALED = [task for task in TASKS if len(scaled_stages(task)) > 1]
 
 
 def runs_of(stage):

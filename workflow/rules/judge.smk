@@ -2,7 +2,9 @@
 # MLflow runs, and the verdict.
 
 METRICS = [
-    *expand("runs/{run}/{file}.json", run=RUNS, file=["metrics", "evaluation"]),
+    *expand("runs/{run}/metrics.json", run=RUNS),
+    *expand("runs/{run}/evaluation.json", run=EVALUATED),
+    *expand("tuning/{tuned}.json", tuned=TUNED),
     *MEASURED,
 ]
 

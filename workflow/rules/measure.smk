@@ -43,8 +43,10 @@ rule speed:
             [
                 {
                     "stage": stage,
-                    "jobs": stage_jobs(stage),
-                    **SETTINGS.stages[stage].speed.model_dump(),
+                    "jobs": timed_jobs(stage),
+                    **SETTINGS.stages[stage].speed.model_dump(
+                        exclude={"architectures"}
+                    ),
                 }
                 for stage in CURVED
             ]
@@ -83,8 +85,12 @@ rule machine:
         " --machine {output.machine} --rows {output.rows} 2>&1 | tee {log} >&2"
 
 
-# stages of one task train models of one size, so one of them is counted
-FIRST_STAGES = {stage.task: name for name, stage in reversed(SETTINGS.stages.items())}
+# stages of one task and size train models of one shape, so one of them is counted
+FIRST_STAGES = {
+    (stage.task, stage.size, architecture): (name, architecture)
+    for name, stage in reversed(SETTINGS.stages.items())
+    for architecture in stage.architectures
+}
 
 
 rule anatomy:
@@ -98,7 +104,7 @@ rule anatomy:
         "../envs/verdict.yaml"
     params:
         jobs=as_json(
-            [each for stage in FIRST_STAGES.values() for each in stage_jobs(stage)]
+            [job(SETTINGS, *first, 0).to_dict() for first in FIRST_STAGES.values()]
         ),
         code=code_digest(
             "verdict.measure.anatomy", *mixer_modules(SETTINGS.architectures)
@@ -137,12 +143,39 @@ rule curves:
         " --speed {input.speed} --out {output} 2>&1 | tee {log} >&2"
 
 
+rule scaling:
+    input:
+        lambda wildcards: [
+            f"runs/{run}/{file}"
+            for run in scaled_runs(wildcards.task)
+            for file in ("metrics.json", "model.json", "history.jsonl")
+        ],
+    output:
+        "measurements/scaling/{task}.json",
+    log:
+        "logs/scaling/{task}.log",
+    conda:
+        "../envs/verdict.yaml"
+    params:
+        settings=lambda wildcards: as_json(scaling_settings(wildcards.task)),
+        code=code_digest(
+            "verdict.measure.scaling", *mixer_modules(SETTINGS.architectures)
+        ),
+        runs=lambda wildcards: [f"runs/{run}" for run in scaled_runs(wildcards.task)],
+    message:
+        "fit what text and parameters are worth for {wildcards.task}"
+    shell:
+        "python -m verdict.measure.scaling --settings {params.settings:q} --runs {params.runs} --out {output}"
+        " 2>&1 | tee {log} >&2"
+
+
 MEASURED = [
     "measurements/device.json",
     *expand("measurements/baselines/{task}.json", task=TASKS),
     "measurements/anatomy.json",
     *expand("measurements/speed/{stage}.json", stage=CURVED),
     *expand("measurements/curves/{stage}.json", stage=CURVED),
+    *expand("measurements/scaling/{task}.json", task=SCALED),
 ]
 
 

@@ -1,49 +1,78 @@
-# Takes data/tokens/{task}; leaves runs/{stage}/{architecture}/s{seed}: model, history, metrics; then its evaluation.
+# Takes data/tokens/{task}; leaves tuning/{stage}/{architecture}.json, then runs/{stage}/{architecture}/s{seed}: model,
+# history, metrics; then its evaluation.
 # One thread per job: as many runs side by side as there are cores, and the same bits on any number of them.
 
+# the seeds of one training job: all, or the one of its wildcard
+SEEDS = list(range(SETTINGS.seeds)) if SETTINGS.seeds_together else ["{seed}"]
 
-rule train_model:
+
+rule tune:
     input:
         tokens=lambda wildcards: f"data/tokens/{stage_of(wildcards).task}/tokens.json",
-        start=start_of,
     output:
-        "runs/{stage}/{architecture}/s{seed}/model.safetensors",
-        "runs/{stage}/{architecture}/s{seed}/model.json",
-        "runs/{stage}/{architecture}/s{seed}/history.jsonl",
-        metrics="runs/{stage}/{architecture}/s{seed}/metrics.json",
+        "tuning/{stage}/{architecture}.json",
     log:
-        "logs/train/{stage}-{architecture}-s{seed}.log",
+        "logs/tune/{stage}-{architecture}.log",
     conda:
         "../envs/verdict.yaml"
     threads: 1
     resources:
         gpu=GPU,
     params:
-        job=lambda wildcards: as_json(training_job(wildcards)),
+        trials=lambda wildcards: as_json(tuning_trials(wildcards)),
+        code=lambda wildcards: code_digest(
+            "verdict.training.tuning", *mixer_modules([wildcards.architecture])
+        ),
+        tokens=subpath(input.tokens, parent=True),
+    message:
+        "tune {wildcards.architecture} for {wildcards.stage}"
+    shell:
+        "python -m verdict.training.tuning --trials {params.trials:q} --tokens {params.tokens} --threads {threads}"
+        " --out {output} 2>&1 | tee {log} >&2"
+
+
+rule train_model:
+    input:
+        tokens=lambda wildcards: f"data/tokens/{stage_of(wildcards).task}/tokens.json",
+        tuning=lambda wildcards: f"tuning/{tuned_stage(wildcards.stage)}/{wildcards.architecture}.json",
+        start=start_of,
+    output:
+        of_seeds("model.safetensors", SEEDS),
+        of_seeds("model.json", SEEDS),
+        of_seeds("history.jsonl", SEEDS),
+        of_seeds("metrics.json", SEEDS),
+    log:
+        f"logs/train/{{stage}}-{{architecture}}{'' if SETTINGS.seeds_together else '-s{seed}'}.log",
+    conda:
+        "../envs/verdict.yaml"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        jobs=lambda wildcards: as_json(training_jobs(wildcards)),
         code=lambda wildcards: code_digest(
             "verdict.training.__main__", *mixer_modules([wildcards.architecture])
         ),
         tokens=subpath(input.tokens, parent=True),
-        start=lambda wildcards, input: (
-            f"--start {Path(input.start).parent}" if input.start else ""
+        start=lambda wildcards: (
+            f"--start {stage_of(wildcards).start}" if stage_of(wildcards).start else ""
         ),
-        folder=subpath(output.metrics, parent=True),
     message:
-        "train {wildcards.architecture} for {wildcards.stage}, seed {wildcards.seed}"
+        "train {wildcards.architecture} for {wildcards.stage}"
     shell:
-        "python -m verdict.training --job {params.job:q} --tokens {params.tokens} {params.start} --threads {threads}"
-        " --out {params.folder} 2>&1 | tee {log} >&2"
+        "python -m verdict.training --jobs {params.jobs:q} --tokens {params.tokens} --tuning {input.tuning}"
+        " {params.start} --threads {threads} --runs runs 2>&1 | tee {log} >&2"
 
 
 # One job for all seeds: each takes seconds, and starting Python and torch takes as long.
 rule evaluate:
     input:
-        models=of_all_seeds("model.safetensors"),
+        models=of_seeds("model.safetensors"),
         tokens=lambda wildcards: f"data/tokens/{stage_of(wildcards).task}/tokens.json",
         corpus=lambda wildcards: f"data/corpus/{stage_of(wildcards).task}/test.jsonl",
     output:
-        of_all_seeds("evaluation.json"),
-        of_all_seeds("outputs.jsonl"),
+        of_seeds("evaluation.json"),
+        of_seeds("outputs.jsonl"),
     log:
         "logs/evaluate/{stage}-{architecture}.log",
     conda:
@@ -75,4 +104,5 @@ rule evaluate:
 
 rule train:
     input:
-        expand("runs/{run}/evaluation.json", run=RUNS),
+        expand("runs/{run}/metrics.json", run=RUNS),
+        expand("runs/{run}/evaluation.json", run=EVALUATED),

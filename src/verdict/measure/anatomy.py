@@ -38,6 +38,7 @@ def run(jobs: Sequence[Job], tokens: Path, out: Path) -> None:
             model = skeleton(architecture, shape, inner)
             columns = {
                 "task": job.task, "architecture": job.architecture_name, "variant": variant, "matching": matching,
+                "size": job.size,
             }  # fmt: skip
             for part, number in count(model).items():
                 report.add(f"parameters_{part}", number, "parameter", "neither", **columns)

@@ -3,7 +3,8 @@
 Takes the histories of a stage's runs and its speed.json; leaves curves.json (rows): seconds to reach each target
 (steps to it × seconds per token measured in isolation; "never" where the budget was too small), and the loss at equal
 training FLOPs and at equal seconds. Loss between two validations is read off the straight line between them. A target
-that the first validation has reached already gives no row: when it was reached was not seen.
+that the first validation has reached already gives no row: when it was reached was not seen. Architectures that were
+not timed have no rows.
 """
 
 import argparse
@@ -69,6 +70,8 @@ def run(stage: str, targets: Sequence[float], folders: Sequence[Path], speed: Pa
         job = read_json(folder / "metrics.json")["job"]
         points = [json.loads(line) for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()]
         architecture = job["architecture_name"]
+        if architecture not in per_token:
+            continue
         # each seed is multiplied with one round of the timing, in which all took turns, so that intervals over seeds
         # know the spread of both
         rounds = per_token[architecture]

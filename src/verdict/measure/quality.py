@@ -82,9 +82,8 @@ def run(evaluation: Evaluation, folder: Path, tokens: Path, corpus: Path) -> Non
     piece_bytes = torch.from_numpy(np.load(tokens / "piece_bytes.npy")).to(device)
     settings = {"evaluation": asdict(evaluation), "train": job.to_dict()}
     report = Report(
-        f"evaluate/{job.name}", settings, experiment="training", task=job.task,
-        architecture=job.architecture_name, variant=job.variant, matching="parameters", replicate=job.seed,
-        device=device_name(device), implementation="kernel",
+        f"evaluate/{job.name}", settings, experiment="training", matching="parameters", device=device_name(device),
+        implementation="kernel", **job.columns,
     )  # fmt: skip
     totals = evaluate(model, data.in_order(evaluation.test_records), OBJECTIVES[job.objective], piece_bytes)
     if totals["bytes"]:

@@ -97,6 +97,17 @@ def _last(low: int, holds: Callable[[int], bool]) -> int:
     return low
 
 
+def inference_floats(model: Model, rows: int, context: int, source_length: int = 0) -> int:
+    """Numbers held in memory to go on generating ``rows`` texts after ``context`` positions: weights and states.
+
+    An encoder–decoder also keeps what its blocks project of a source of ``source_length`` positions.
+    """
+    decoder = model.stacks()["decoder"]
+    states = sum(block.mixer.state_floats(context) for block in decoder.blocks)
+    memories = sum(2 * source_length * model.shape.width for block in decoder.blocks if block.cross is not None)
+    return count(model)["total"] + rows * (states + memories)
+
+
 def flops_per_sequence(model: Model, length: int, source_length: int = 0, predicted: int | None = None) -> int:
     """Forward FLOPs for one row: matrix products alone, 2 per multiply-add, full (not halved) causal attention, which
     is what ``torch.utils.flop_counter`` counts.

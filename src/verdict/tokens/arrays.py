@@ -31,6 +31,12 @@ class Records:
     def __getitem__(self, index: int) -> np.ndarray:
         return self.pieces[self.ends[index - 1] if index else 0 : self.ends[index]]
 
+    def first(self, count: int) -> "Records":
+        """The first ``count`` records (0: all)."""
+        if not count or count >= len(self):
+            return self
+        return Records(self.pieces[: self.ends[count - 1]], self.ends[:count])
+
     @property
     def lengths(self) -> np.ndarray:
         """Pieces in each record."""

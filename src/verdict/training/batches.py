@@ -181,20 +181,25 @@ def labelled(text: Records, labels: np.ndarray, batch_tokens: int) -> Buckets:
     return Buckets(text.lengths[:, None], batch_tokens, collate)
 
 
-def open_split(folder: Path | str, objective: str, split: str, training: "TrainingLike", vocabulary: int) -> Source:
-    """The batches of a split of an encoded task, as the objective wants them."""
+def open_split(
+    folder: Path | str, objective: str, split: str, training: "TrainingLike", vocabulary: int, records: int = 0
+) -> Source:
+    """The batches of a split of an encoded task, as the objective wants them: of its first ``records`` (0: all)."""
     folder = Path(folder)
+
+    def opened(name: str) -> Records:
+        return Records.open(folder, name).first(records)
+
     if objective == "language_model":
-        return Windows(Records.open(folder, f"{split}.text"), training.window, training.batch_tokens)
+        return Windows(opened(f"{split}.text"), training.window, training.batch_tokens)
     if objective == "sequence_pairs":
-        source, target = Records.open(folder, f"{split}.source"), Records.open(folder, f"{split}.target")
-        return pairs(source, target, training.batch_tokens)
+        return pairs(opened(f"{split}.source"), opened(f"{split}.target"), training.batch_tokens)
     if objective == "masked":
         name = "pretrain.text" if split == "train" and (folder / "pretrain.text.npy").exists() else f"{split}.text"
-        return masked(_spoken(Records.open(folder, name)), vocabulary, training.masked, training.batch_tokens)
+        return masked(_spoken(opened(name)), vocabulary, training.masked, training.batch_tokens)
     if objective == "classification":
-        text, labels = Records.open(folder, f"{split}.text"), np.load(folder / f"{split}.label.npy")
-        return labelled(text, labels, training.batch_tokens)
+        text = opened(f"{split}.text")
+        return labelled(text, np.load(folder / f"{split}.label.npy")[: len(text)], training.batch_tokens)
     raise UserError(f"objective '{objective}' is unknown")
 
 

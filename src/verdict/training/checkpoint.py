@@ -65,10 +65,13 @@ def load(
         metadata = file.metadata() or {}
         if metadata.get("fingerprint") != fingerprint:
             return None
+        names = set(file.keys())
         with torch.no_grad():
             for i, (name, parameter) in enumerate(model.named_parameters()):
                 parameter.copy_(file.get_tensor(f"weight.{name}"))
                 average.values[i].copy_(file.get_tensor(f"average.{name}"))
+                if f"optimizer.step.{name}" not in names:
+                    continue  # frozen
                 optimizer.state[parameter] = {
                     key: file.get_tensor(f"optimizer.{key}.{name}").to("cpu" if key == "step" else parameter.device)
                     for key in ("step", "exp_avg", "exp_avg_sq")

@@ -1,5 +1,6 @@
 """The training loop: AdamW, warm-up then a constant rate, clipping, averaging, validation at fixed token counts."""
 
+import contextlib
 import hashlib
 import json
 import math
@@ -105,8 +106,9 @@ def train(
 ) -> Progress:
     """Train ``model`` in place and leave the averaged weights in it; resumes from ``folder``'s checkpoint, if any.
 
-    ``start_from``: a fingerprint of data, code and the weights the run begins with, so that a checkpoint of others is
-    not taken up. Raises ``StoppedError`` after SIGTERM and ``FloatingPointError`` if the loss is no longer finite.
+    The checkpoint stays, also of a finished run: whoever has written the results removes it. ``start_from``: a
+    fingerprint of data, code and the weights the run begins with, so that a checkpoint of others is not taken up.
+    Raises ``StoppedError`` after SIGTERM and ``FloatingPointError`` if the loss is no longer finite.
     """
     settings, cost = job.training, OBJECTIVES[job.objective]
     optimizer = make_optimizer(model, settings)
@@ -119,7 +121,6 @@ def train(
         _say(f"{job.name}: resumed at step {now.step}")
     now = now or Progress()
     every = settings.budget_tokens / settings.validations
-    stop = _StopRequest()
     clock = said = kept = began = time.monotonic()
     began_tokens = now.tokens
     model.train()
@@ -163,57 +164,69 @@ def train(
         checkpoint.save(saved, fingerprint, model, optimizer, average, now)
         kept = clock = time.monotonic()
 
-    while now.tokens < settings.budget_tokens:
-        for number, batch in enumerate(data.epoch(job.seed, now.epoch)):
-            if number < now.batch:
-                continue
-            rate = settings.learning_rate * min(1.0, (now.step + 1) / settings.warmup_steps)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            found, norm = train_step(
-                model, move(batch, piece_bytes.device), cost, piece_bytes, optimizer, precision, settings.clip
+    def take(batch: Batch) -> None:
+        """One step, counted."""
+        rate = settings.learning_rate * min(1.0, (now.step + 1) / settings.warmup_steps)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        found, norm = train_step(
+            model, move(batch, piece_bytes.device), cost, piece_bytes, optimizer, precision, settings.clip
+        )
+        now.step += 1
+        now.batch += 1
+        now.tokens += found.seen
+        now.flops += training_flops(model, batch)  # type: ignore[arg-type]
+        average.update(now.step)
+        now.tally += torch.stack(
+            (
+                found.nats.detach().double().cpu(),
+                torch.tensor(found.predicted, dtype=torch.float64),
+                norm.double().cpu(),
+                (norm > settings.clip).double().cpu(),
+                torch.ones((), dtype=torch.float64),
             )
-            now.step += 1
-            now.batch += 1
-            now.tokens += found.seen
-            now.flops += training_flops(model, batch)  # type: ignore[arg-type]
-            average.update(now.step)
-            now.tally += torch.stack(
-                (
-                    found.nats.detach().double().cpu(),
-                    torch.tensor(found.predicted, dtype=torch.float64),
-                    norm.double().cpu(),
-                    (norm > settings.clip).double().cpu(),
-                    torch.ones((), dtype=torch.float64),
-                )
-            )
-            if now.tokens >= min((len(now.history) + 1) * every, settings.budget_tokens):
-                validate()
-            if now.tokens >= settings.budget_tokens:
-                break
-            if stop.asked or time.monotonic() - kept > CHECKPOINT_EVERY:
-                keep()
-            if stop.asked:
-                raise StoppedError(f"{job.name} was stopped at step {now.step}; run again to go on from its checkpoint")
-            if time.monotonic() - said > PROGRESS_EVERY:
-                said = time.monotonic()
-                _say(_progress(job, now, (now.tokens - began_tokens) / (said - began)))
-        else:
-            now.epoch, now.batch = now.epoch + 1, 0
-    hold_clock()
+        )
+
+    with _stop_request() as stopped:
+        while now.tokens < settings.budget_tokens:
+            for number, batch in enumerate(data.epoch(job.seed, now.epoch)):
+                if number < now.batch:
+                    continue
+                take(batch)
+                if now.tokens >= min((len(now.history) + 1) * every, settings.budget_tokens):
+                    validate()
+                if now.tokens >= settings.budget_tokens:
+                    break
+                if stopped() or time.monotonic() - kept > CHECKPOINT_EVERY:
+                    keep()
+                if stopped():
+                    raise StoppedError(
+                        f"{job.name} was stopped at step {now.step}; run again to go on from its checkpoint"
+                    )
+                if time.monotonic() - said > PROGRESS_EVERY:
+                    said = time.monotonic()
+                    _say(_progress(job, now, (now.tokens - began_tokens) / (said - began)))
+            else:
+                now.epoch, now.batch = now.epoch + 1, 0
+    keep()
     average.swap()
     return now
 
 
-class _StopRequest:
-    """Remembers a SIGTERM, so that the loop can end between two steps."""
+@contextlib.contextmanager
+def _stop_request() -> Iterator[Callable[[], bool]]:
+    """Whether a SIGTERM has come, so that the loop can end between two steps; afterwards it ends the process again."""
+    asked = False
 
-    def __init__(self) -> None:
-        self.asked = False
-        signal.signal(signal.SIGTERM, self._ask)
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+    before = signal.signal(signal.SIGTERM, ask)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fingerprint(job: Job, precision: str, start_from: str) -> str:

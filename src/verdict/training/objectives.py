@@ -71,7 +71,8 @@ OBJECTIVES: dict[str, Callable[..., Cost]] = {
 
 
 def training_flops(model: LanguageModel | EncoderDecoder | MaskedEncoder, batch: Batch) -> int:
-    """FLOPs of one training step on a batch as it is computed (padding counted): forward once, backward twice."""
+    """FLOPs of one training step on a batch as it is computed (padding counted): forward once, backward twice; a frozen
+    encoder goes forward alone."""
     if "source" in batch:
         rows, length = batch["target"].shape
         predicted = int(batch["target_lengths"].sum())
@@ -83,4 +84,5 @@ def training_flops(model: LanguageModel | EncoderDecoder | MaskedEncoder, batch:
         rows, length = batch["tokens"].shape
         predicted = int(batch["where"].sum()) if "where" in batch else rows * (length - 1)
         forward = rows * flops_per_sequence(model, length - ("where" not in batch), predicted=0)
-    return 3 * (forward + predicted * 2 * model.shape.width * model.shape.vocabulary)
+    passes = 3 if model.embedding.weight.requires_grad else 1
+    return passes * (forward + predicted * 2 * model.shape.width * model.shape.vocabulary)

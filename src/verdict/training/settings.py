@@ -8,14 +8,14 @@ from verdict.models.settings import Architecture, Family
 
 @dataclass(frozen=True)
 class Training:
-    """How to train; the same for every architecture, but for the learning rate, which is tuned for each."""
+    """How to train; the same for every architecture, but for what is tuned for each."""
 
-    #: peak and, after the warm-up, constant learning rate of AdamW
-    learning_rate: float
     #: pieces seen in training (source and target, padding not counted) before it ends
     budget_tokens: int
     #: pieces in a batch (padding counted, so that memory is bounded)
     batch_tokens: int
+    #: peak and, after the warm-up, constant learning rate of AdamW; tuning chooses it
+    learning_rate: float = 1e-3
     #: pieces in a window of a language model; the cut for other texts is made when they are encoded
     window: int = 128
     #: steps in which the learning rate rises from zero
@@ -29,6 +29,10 @@ class Training:
     validations: int = 10
     #: records of the validation split that each validation reads (0: all)
     validation_records: int = 0
+    #: records of the training split that are used, the first of them (0: all)
+    records: int = 0
+    #: train the classifier alone, on an encoder that stays as it is (a probe)
+    frozen: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,27 @@ class Job:
     precision: str = "auto"
     #: which variant of its task this run is ("scratch", "pretrained", …)
     variant: str = ""
+    #: which of several sizes ("" where the task has one)
+    size: str = ""
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> "Job":
         """Rebuild a job from its JSON."""
         parts = {"architecture": Architecture(**value["architecture"]), "training": Training(**value["training"])}
         return cls(**{**value, **parts})
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns that every row of evidence about this run shares; ``labels`` where a classifier got only some."""
+        labels = {"variable": "labels", "at": self.training.records} if self.training.records else {}
+        return {
+            "task": self.task,
+            "architecture": self.architecture_name,
+            "variant": self.variant,
+            "size": self.size,
+            "replicate": self.seed,
+            **labels,
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of a job."""

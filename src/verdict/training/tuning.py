@@ -1,0 +1,113 @@
+"""``python -m verdict.training.tuning``: choose what is tuned for an architecture, by its loss on validation.
+
+Takes data/tokens/{task}; leaves tuning/{stage}/{architecture}.json: what was chosen, and rows. Every architecture of a
+stage gets the same trials (the whole grid), the same share of the budget and the same seed, which no judged run has.
+Besides the choice, the rows tell how much the choice matters: the loss of every trial, the range of learning rates that
+work, and the best loss that so many trials can be expected to find (Dodge et al. 2019, section 3).
+"""
+
+import argparse
+import json
+import math
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from verdict.device import choose_device, device_name, prepare
+from verdict.errors import UserError, run_command
+from verdict.metrics import Report
+from verdict.training.loop import StoppedError
+from verdict.training.runs import fit, validation_metric
+from verdict.training.settings import Job
+
+#: a learning rate works if its loss is at most this much above the best one's
+WORKS = 0.05
+
+
+def working_octaves(losses: dict[float, float]) -> float:
+    """Octaves (doublings) of the learning rate around the best within which every tried rate works.
+
+    ``losses``: learning rate → loss, inf where it diverged. 0 if only the best works.
+    """
+    rates = sorted(losses)
+    best = min(rates, key=lambda rate: (losses[rate], rate))
+    low = high = rates.index(best)
+    limit = losses[best] + WORKS * abs(losses[best])
+    while low > 0 and losses[rates[low - 1]] <= limit:
+        low -= 1
+    while high + 1 < len(rates) and losses[rates[high + 1]] <= limit:
+        high += 1
+    return math.log2(rates[high] / rates[low])
+
+
+def expected_best(losses: Sequence[float], trials: int) -> float:
+    """The mean of the lowest of ``trials`` losses drawn with replacement from those found."""
+    found = sorted(losses)
+    count = len(found)
+    return math.fsum(
+        loss * (((count - i) / count) ** trials - ((count - i - 1) / count) ** trials) for i, loss in enumerate(found)
+    )
+
+
+def run(trials: Sequence[Job], tokens: Path, out: Path) -> None:
+    """Train every trial and write what was chosen. Raises ``UserError`` if all of them diverge."""
+    first, folder = trials[0], out.with_suffix("")
+    report = Report(
+        f"tuning/{first.stage}/{first.architecture_name}", {"trials": [job.to_dict() for job in trials]},
+        experiment="tuning", task=first.task, architecture=first.architecture_name, variant=first.variant,
+        size=first.size, device=device_name(choose_device(first.device)), implementation="kernel",
+    )  # fmt: skip
+    losses = []
+    for number, job in enumerate(trials):
+        try:
+            losses.append(float(fit(job, tokens, folder / f"t{number}").progress.history[-1]["valid_loss"]))
+        except FloatingPointError as error:
+            print(f"{error}; this trial counts as never", file=sys.stderr, flush=True)
+            losses.append(math.inf)
+    best = min(range(len(trials)), key=lambda number: losses[number])
+    if math.isinf(losses[best]):
+        raise UserError(
+            f"tuning of {first.architecture_name} for {first.stage}: every trial diverged; "
+            f"write smaller numbers in stages.{first.stage}.tuning.learning_rates"
+        )
+    metric, chosen = validation_metric(first), trials[best]
+    for job, loss in zip(trials, losses, strict=True):
+        report.add(
+            value=loss, better="lower", variable="learning_rate", at=job.training.learning_rate,
+            matching=f"dropout {job.architecture.dropout:g}", **metric,
+        )  # fmt: skip
+    same = [number for number, job in enumerate(trials) if job.architecture.dropout == chosen.architecture.dropout]
+    report.add(
+        "learning_rate_octaves",
+        working_octaves({trials[number].training.learning_rate: losses[number] for number in same}),
+        "octave", "higher",
+    )  # fmt: skip
+    for count in range(1, len(trials) + 1) if all(map(math.isfinite, losses)) else ():
+        report.add(
+            f"expected_best_{metric['metric']}", expected_best(losses, count), metric["unit"], "lower",
+            variable="trials", at=count,
+        )  # fmt: skip
+    told = {"learning_rate": chosen.training.learning_rate, "dropout": chosen.architecture.dropout}
+    report.write(out, chosen=told)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m verdict.training.tuning", description=__doc__)
+    parser.add_argument("--trials", required=True, help="a JSON list of jobs (verdict.training.settings.Job)")
+    parser.add_argument("--tokens", type=Path, required=True, help="folder of the encoded task")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--out", type=Path, required=True, help="file to write; beside it lie the trials' checkpoints")
+    given = parser.parse_args()
+    prepare(given.threads)
+    try:
+        run([Job.from_dict(job) for job in json.loads(given.trials)], given.tokens, given.out)
+    except StoppedError as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(143)
+
+
+if __name__ == "__main__":
+    run_command(main)
