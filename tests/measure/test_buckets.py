@@ -36,6 +36,17 @@ def test_buckets_of_unequal_lengths_are_of_about_equal_size(lengths: np.ndarray)
     assert max(sizes) - min(sizes) <= 2
 
 
+@given(lengths=LENGTHS, count=st.integers(1, 8))
+def test_no_bucket_has_less_than_half_its_share(lengths: np.ndarray, count: int):
+    sizes = [len(bucket.numbers) for bucket in buckets.split(lengths, buckets.edges(lengths, count))]
+    assert min(sizes) >= len(lengths) / count / 2
+
+
+def test_records_of_one_length_stay_together_and_leave_no_handful_beside_them():
+    lengths = np.array([30] * 30 + [47] * 3 + [48] * 67)
+    assert [len(bucket.numbers) for bucket in buckets.split(lengths, buckets.edges(lengths, 5))] == [33, 67]
+
+
 @given(lengths=LENGTHS, count=st.integers(1, 8), seed=st.integers(0, 99))
 def test_the_order_of_the_records_changes_nothing(lengths: np.ndarray, count: int, seed: int):
     outputs = [{"output": f"a b {'c ' * (i % 3)}", "reference": "a b c c d"} for i in range(len(lengths))]

@@ -48,8 +48,18 @@ class Bucket(NamedTuple):
 
 
 def edges(lengths: np.ndarray, count: int) -> np.ndarray:
-    """Inner edges of ``count`` buckets: quantiles of the lengths; fewer where many records have one length."""
-    return np.unique(np.quantile(lengths, np.arange(1, count) / count))
+    """Inner edges of ``count`` buckets: quantiles of the lengths.
+
+    Where many records have one length (a cut source), an edge that would leave a bucket less than half its share of the
+    records is left out: the score of a handful is noise, and would weigh in a slope like any other.
+    """
+    least, below, found = len(lengths) / count / 2, 0, []
+    for edge in np.unique(np.quantile(lengths, np.arange(1, count) / count)):
+        shorter = int((lengths < edge).sum())
+        if shorter - below >= least and len(lengths) - shorter >= least:
+            found.append(float(edge))
+            below = shorter
+    return np.array(found)
 
 
 def split(lengths: np.ndarray, inner: np.ndarray) -> list[Bucket]:

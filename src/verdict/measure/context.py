@@ -4,13 +4,16 @@ Takes folders of trained language models and the encoded text; leaves context.js
 per byte of one and the same set of test pieces, teacher-forced in fp32, in regimes that differ in what the model may
 see. A regime is a row's ``variant``; rows are compared within a regime, never across.
 
-- ``truncated``: each piece is predicted from exactly its last ``at`` pieces, read as a text of their own (Khandelwal et
-  al. 2018, section 3); ``beyond_training``: the same with more pieces than the training window.
+- ``truncated``: each piece is predicted from its last ``at`` pieces, read as a text of their own (Khandelwal et al.
+  2018, section 3); ``beyond_training``: the same with more pieces than the training window.
 - ``shuffled``: the window keeps its last ``at`` pieces, those further back change places with one another.
 - ``sliding``: the whole training window before each piece (``truncated`` at its end, beside the two that follow).
 - ``blockwise``: windows side by side, each begun afresh, as in training and evaluation; ``position``: the loss of all
   pieces of those windows by the number of pieces seen since the window's start (Kaplan et al. 2020, section 5).
 - ``carried``: a state that goes on through the text, for models whose state does not grow with it.
+
+A window of its own for each piece is exact and dear. With ``run`` above 1 up to that many neighbours are predicted from
+one window: the last of them sees ``at`` pieces, the others a little less (by an eighth at most), none ever more.
 """
 
 import argparse
@@ -41,8 +44,10 @@ SEED = 0
 class Settings:
     """What to read."""
 
-    #: pieces of the test text that are predicted in every regime
-    pieces: int = 256
+    #: places in the test text whose pieces are predicted in every regime
+    places: int = 256
+    #: pieces in a row at each place
+    run: int = 1
     #: contexts longer than the training window, in windows
     beyond: list[int] = field(default_factory=lambda: [2, 4])
     #: last pieces that keep their places when those before them are shuffled
@@ -62,29 +67,37 @@ def grid(window: int, near: int) -> list[int]:
     return sorted({2**i for i in range(window.bit_length()) if 2**i < window} | {near, window})
 
 
-def choose(length: int, window: int, before: int, count: int) -> np.ndarray:
-    """Numbers [N] of the pieces to predict, ascending: one at a random place of each of ``count`` equal stretches.
+def choose(length: int, window: int, before: int, places: int, run: int) -> np.ndarray:
+    """Numbers [places × run] of the pieces to predict, ascending: ``run`` in a row at a random place in each of
+    ``places`` equal stretches of the text.
 
     Each has ``before`` pieces before it and lies in a whole window of the block-wise reading of ``length`` pieces.
     Raises ``UserError`` if the text is too short for that.
     """
     end = (length - 1) // window * window + 1
-    if end - before < count:
+    if end - before < places * run:
         raise UserError(
-            f"a test text of {length} pieces is too short to predict {count} with {before} before each; "
-            "lower `pieces` or `beyond` or give more text"
+            f"a test text of {length} pieces is too short to predict {places} × {run} with {before} before each; "
+            "lower `places`, `run` or `beyond` or give more text"
         )
-    edges = np.linspace(before, end, count + 1).astype(np.int64)
-    return np.random.default_rng(SEED).integers(edges[:-1], edges[1:])
+    edges = np.linspace(before, end, places + 1).astype(np.int64)
+    first = np.random.default_rng(SEED).integers(edges[:-1], edges[1:] - run + 1)
+    return (first[:, None] + np.arange(run)).ravel()
+
+
+def together(context: int, run: int) -> int:
+    """How many of a run of pieces are predicted from one window of ``context``: a divisor of the run that leaves the
+    first of them more than seven eighths of the context."""
+    return max(count for count in range(1, run + 1) if run % count == 0 and count <= max(1, context // 8))
 
 
 def windows(text: np.ndarray, chosen: np.ndarray, context: int) -> np.ndarray:
-    """Each chosen piece after its last ``context`` pieces: [N, context + 1]."""
+    """Chosen pieces [N], each after its last ``context`` pieces: [N, context + 1]."""
     return text[chosen[:, None] + np.arange(-context, 1)]
 
 
 def shuffle(rows: np.ndarray, kept: int) -> np.ndarray:
-    """Rows [N, context + 1] whose pieces but the last ``kept`` and the predicted one change places, row by row."""
+    """Rows [N, context + 1] whose last piece and the ``kept`` before it stay; the rest change places, row by row."""
     far = rows.shape[1] - 1 - kept
     mixed = np.random.default_rng((SEED, kept)).permuted(rows[:, :far], axis=1)
     return np.concatenate((mixed, rows[:, far:]), axis=1)
@@ -164,33 +177,37 @@ def measure(
 ) -> None:
     """Add the rows of one model; ``text`` [pieces] int64, ``piece_bytes`` [V]."""
     before = window * max([1, *settings.beyond])
-    chosen = choose(len(text), window, before, settings.pieces)
+    chosen = choose(len(text), window, before, settings.places, settings.run)
 
-    def score(losses: np.ndarray) -> float:
-        return bits_per_byte(losses, text[chosen], piece_bytes)
-
-    def last(rows: np.ndarray) -> float:
-        return score(nats(model, rows, 1, settings.batch_tokens))
-
-    def add(variant: str, value: float, variable: str = "", at: int | None = None) -> None:
+    def add(variant: str, losses: np.ndarray, variable: str = "", at: int | None = None) -> float:
+        value = bits_per_byte(losses, text[chosen], piece_bytes)
         report.add("bits_per_byte", value, "bit/byte", "lower", variant=variant, variable=variable, at=at)
+        return value
 
-    seen = {context: last(windows(text, chosen, context)) for context in grid(window, settings.near)}
-    for context, loss in seen.items():
-        add("truncated", loss, "context", context)
+    def after(context: int, kept: int) -> np.ndarray:
+        """Losses of the chosen pieces after ``context`` pieces of which the last ``kept`` are in their places."""
+        count = together(kept, settings.run)
+        rows = windows(text, chosen[count - 1 :: count], context)
+        return nats(model, shuffle(rows, kept), count, settings.batch_tokens).ravel()
+
+    seen = {}
+    for context in grid(window, settings.near):
+        losses = after(context, context)
+        seen[context] = add("truncated", losses, "context", context)
+    add("sliding", losses)  # the longest of these contexts is the window
     for context in (window * times for times in settings.beyond):
-        add("beyond_training", last(windows(text, chosen, context)), "context", context)
+        add("beyond_training", after(context, context), "context", context)
     for kept in settings.kept:
-        add("shuffled", last(shuffle(windows(text, chosen, window), kept)), "context", kept)
-    add("sliding", seen[window])
-    numbers, rows = np.unique((chosen - 1) // window, return_inverse=True)
-    blocks = text[numbers[:, None] * window + np.arange(window + 1)]
+        add("shuffled", after(window, kept), "context", kept)
+    blocks = text[np.arange(0, len(text) - window, window)[:, None] + np.arange(window + 1)]
     losses = nats(model, blocks, window, settings.batch_tokens)
-    add("blockwise", score(losses[rows, (chosen - 1) % window]))
+    add("blockwise", losses.ravel()[chosen - 1])
     for start, loss in by_position(losses, blocks, piece_bytes).items():
-        add("position", loss, "position", start)
+        report.add(
+            "bits_per_byte", loss, "bit/byte", "lower", variant="position", variable="position", at=start
+        )  # fmt: skip
     if can_carry(model):
-        add("carried", score(carried(model, text, chosen, before, settings.streams)))
+        add("carried", carried(model, text, chosen, before, settings.streams))
     effective = effective_context(seen, window, settings.within)
     report.add("effective_context", effective, "token", "neither", variant="truncated")
     report.add("far_context_gain", seen[settings.near] / seen[window], "ratio", "higher", variant="truncated")
@@ -210,7 +227,7 @@ def _check(settings: Settings, jobs: Sequence[Job]) -> int:
             raise UserError(f"`{name}` holds {wrong[0]}; write numbers from 1 to less than the window of {window}")
     if wrong := [times for times in settings.beyond if times < 2]:
         raise UserError(f"`beyond` holds {wrong[0]}; write whole numbers of windows from 2")
-    if least := [name for name in ("pieces", "streams") if getattr(settings, name) < 1]:
+    if least := [name for name in ("places", "run", "streams") if getattr(settings, name) < 1]:
         raise UserError(f"`{least[0]}` is {getattr(settings, least[0])}; write a whole number from 1")
     return window
 
