@@ -5,11 +5,11 @@ per byte of one and the same set of test pieces, teacher-forced in fp32, in regi
 see. A regime is a row's ``variant``; rows are compared within a regime, never across.
 
 - ``truncated``: each piece is predicted from its last ``at`` pieces, read as a text of their own (Khandelwal et al.
-  2018, section 3); ``beyond_training``: the same with more pieces than the training window.
+  2018); ``beyond_training``: the same with more pieces than the training window.
 - ``shuffled``: the window keeps its last ``at`` pieces, those further back change places with one another.
 - ``sliding``: the whole training window before each piece (``truncated`` at its end, beside the two that follow).
 - ``blockwise``: windows side by side, each begun afresh, as in training and evaluation; ``position``: the loss of all
-  pieces of those windows by the number of pieces seen since the window's start (Kaplan et al. 2020, section 5).
+  pieces of those windows by the number of pieces seen since the window's start (Kaplan et al. 2020, figure 7).
 - ``carried``: a state that goes on through the text, for models whose state does not grow with it.
 
 A window of its own for each piece is exact and dear. With ``run`` above 1 up to that many neighbours are predicted from
