@@ -1,0 +1,166 @@
+"""``python -m verdict.measure.buckets``: does quality fall with the length of the source?
+
+Takes folders of evaluated models of a task with sources and outputs, the encoded task and its corpus; leaves rows
+(experiment ``length_buckets``): each score within groups of test records of about one source length, and
+``quality_slope``, by how many points a score changes when the source is twice as long. Slopes are taken per model, so
+that the difference of two architectures' slopes, seed by seed, is the slope of the gap between them.
+"""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from verdict.errors import UserError, run_command
+from verdict.files import read_json
+from verdict.measure.scores import SCORES, Scores
+from verdict.metrics import Report
+from verdict.tokens.arrays import Records, read_records
+from verdict.training.settings import Job
+
+#: a record of outputs.jsonl: source, reference, output, variant
+Output = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to group and score."""
+
+    task: str
+    #: the score whose slope is taken
+    quality: str
+    #: groups of about equal numbers of test records
+    buckets: int = 5
+    #: language of the outputs, as the scorers need it
+    language: str = ""
+
+
+class Bucket(NamedTuple):
+    """The records of about one source length."""
+
+    length: float  # mean source length in pieces
+    numbers: np.ndarray  # which records
+
+
+def edges(lengths: np.ndarray, count: int) -> np.ndarray:
+    """Inner edges of ``count`` buckets: quantiles of the lengths.
+
+    Where many records have one length (a cut source), an edge that would leave a bucket less than half its share of the
+    records is left out: the score of a handful is noise, and would weigh in a slope like any other.
+    """
+    least, below, found = len(lengths) / count / 2, 0, []
+    for edge in np.unique(np.quantile(lengths, np.arange(1, count) / count)):
+        shorter = int((lengths < edge).sum())
+        if shorter - below >= least and len(lengths) - shorter >= least:
+            found.append(float(edge))
+            below = shorter
+    return np.array(found)
+
+
+def split(lengths: np.ndarray, inner: np.ndarray) -> list[Bucket]:
+    """Deal records [N] to buckets by inner edges (a length on an edge goes above it); empty buckets are left out."""
+    where = np.searchsorted(inner, lengths, side="right")
+    members = [np.flatnonzero(where == bucket) for bucket in np.unique(where)]
+    return [Bucket(float(lengths[numbers].mean()), numbers) for numbers in members]
+
+
+def score(
+    outputs: Sequence[Output], buckets: Sequence[Bucket], scorer: Callable[..., Scores], language: str
+) -> dict[str, list[float]]:
+    """The scores of each bucket in their order, by metric."""
+    found: dict[str, list[float]] = {}
+    for bucket in buckets:
+        rows = [outputs[i] for i in bucket.numbers]
+        scores, _ = scorer([row["output"] for row in rows], [row["reference"] for row in rows], language)
+        for metric, value in scores.items():
+            found.setdefault(metric, []).append(value)
+    return found
+
+
+def slope(lengths: Sequence[float], scores: Sequence[float]) -> float:
+    """Least-squares slope of scores over the logarithm of length to base 2: points per doubling."""
+    doublings = np.log2(lengths)
+    centred = doublings - doublings.mean()
+    return float(centred @ np.asarray(scores) / (centred @ centred))
+
+
+def best_search(folder: Path) -> tuple[str, list[Output]]:
+    """Variant and outputs of the search with most beams in the folder of an evaluated model.
+
+    Raises ``UserError`` if the folder holds no outputs of a search.
+    """
+    beams: list[int] = read_json(folder / "evaluation.json")["job"]["evaluation"]["beams"]
+    variant = "beam" if max(beams) > 1 else "greedy"
+    outputs = [row for row in read_records(folder / "outputs.jsonl") if row.get("variant") == variant]
+    if not outputs:
+        raise UserError(f"{folder}/outputs.jsonl has no outputs of a search; give `--models` of translation or such")
+    # searches of one variant stand one after another in the order of their beams, each with all records
+    searches = [count for count in beams if (count > 1) == (variant == "beam")]
+    size = len(outputs) // len(searches)
+    first = searches.index(max(searches)) * size
+    return variant, outputs[first : first + size]
+
+
+def source_lengths(tokens: Path, corpus: Path) -> dict[str, int]:
+    """Pieces of each source of the test split as the models read it (cut, END counted)."""
+    lengths = Records.open(tokens, "test.source").lengths.tolist()
+    return {
+        record["source"]: length
+        for record, length in zip(read_records(corpus / "test.jsonl"), lengths, strict=True)
+    }  # fmt: skip
+
+
+def run(settings: Settings, folders: Sequence[Path], tokens: Path, corpus: Path, out: Path) -> None:
+    """Score the outputs of each folder in buckets and write the rows of all.
+
+    Raises ``UserError`` if the models were not evaluated on the same sources, or those are all of one length.
+    """
+    known = source_lengths(tokens, corpus)
+    inner = edges(Records.open(tokens, "test.source").lengths, settings.buckets)
+    told = asdict(settings)
+    report = Report(
+        f"buckets/{settings.task}", {"settings": told, "models": [str(folder) for folder in folders]},
+        experiment="length_buckets", task=settings.task, matching="parameters", device="cpu",
+    )  # fmt: skip
+    sources: Counter[str] | None = None
+    for folder in folders:
+        job = Job.from_dict(read_json(folder / "metrics.json")["job"])
+        variant, outputs = best_search(folder)
+        read = Counter(row["source"] for row in outputs)
+        if (sources := sources or read) != read or not read.keys() <= known.keys():
+            raise UserError(f"{folder}/outputs.jsonl has other sources than the rest; evaluate all models anew")
+        buckets = split(np.array([known[row["source"]] for row in outputs]), inner)
+        lengths = [bucket.length for bucket in buckets]
+        if len(buckets) < 2:
+            raise UserError(f"the test sources of {corpus} fall into one bucket of length; raise `buckets`")
+        scores = score(outputs, buckets, SCORES[settings.task], settings.language)
+        if settings.quality not in scores:
+            raise UserError(f"`quality` is {settings.quality}; write a score of {settings.task}: {', '.join(scores)}")
+        columns = {"architecture": job.architecture_name, "replicate": job.seed, "variant": variant}
+        for metric, values in scores.items():
+            for length, value in zip(lengths, values, strict=True):
+                report.add(metric, value, "%", "higher", variable="length", at=length, **columns)
+        steepness = slope(lengths, scores[settings.quality])
+        report.add("quality_slope", steepness, "points per doubling", "higher", **columns)
+    report.write(out)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m verdict.measure.buckets", description=__doc__)
+    parser.add_argument("--settings", type=json.loads, required=True, help="the settings as JSON")
+    parser.add_argument("--models", type=Path, nargs="+", required=True, help="folders of evaluated models of one task")
+    parser.add_argument("--tokens", type=Path, required=True, help="folder of the encoded task")
+    parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
+    parser.add_argument("--out", type=Path, required=True, help="file to write")
+    given = parser.parse_args()
+    run(Settings(**given.settings), given.models, given.tokens, given.corpus, given.out)
+
+
+if __name__ == "__main__":
+    run_command(main)
