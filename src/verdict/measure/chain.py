@@ -46,6 +46,11 @@ class Recorder(TorchDispatchMode):
         self.longest = 0
         self._depths: dict[int, int] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to tell torch's compiler to keep out of here imports it (1.4 s), and nothing here is compiled."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
         if name in HIDING:

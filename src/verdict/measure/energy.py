@@ -20,6 +20,8 @@ class Meter(NamedTuple):
     name: str
     #: joules since the first reading
     read: Callable[[], float]
+    #: seconds that a measurement must last, many times as long as the counter goes unrefreshed
+    window: float
 
 
 def meter(device: torch.device, powercap: Path = POWERCAP) -> Meter | None:
@@ -27,12 +29,11 @@ def meter(device: torch.device, powercap: Path = POWERCAP) -> Meter | None:
     return _graphics_card(device) if device.type == "cuda" else _processor(powercap)
 
 
-def joules(call: Callable[[], object], counter: Meter, device: torch.device, window: float) -> float:
-    """Joules of one call, which is repeated for at least ``window`` seconds, so that the counter's grain does not
-    matter; what else the device does meanwhile is counted too."""
+def joules(call: Callable[[], object], counter: Meter, device: torch.device) -> float:
+    """Joules of one call, which is repeated for the counter's window; what else the device does is counted too."""
     synchronize(device)
     before, begun, calls = counter.read(), time.perf_counter(), 0
-    while not calls or time.perf_counter() - begun < window:
+    while not calls or time.perf_counter() - begun < counter.window:
         call()
         synchronize(device)
         calls += 1
@@ -64,7 +65,7 @@ def _processor(powercap: Path) -> Meter | None:
         ]
     except (OSError, ValueError):
         return None
-    return Meter("RAPL", lambda: sum(package.read() for package in packages)) if packages else None
+    return Meter("RAPL", lambda: sum(package.read() for package in packages), window=0.05) if packages else None
 
 
 def _graphics_card(device: torch.device) -> Meter | None:
@@ -86,4 +87,4 @@ def _graphics_card(device: torch.device) -> Meter | None:
         read()
     except OSError:
         return None
-    return Meter("NVML", read)
+    return Meter("NVML", read, window=1.0)

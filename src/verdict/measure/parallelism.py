@@ -41,8 +41,6 @@ Seconds = list[float]
 
 #: largest relative difference between a recorded model and the one that trains, and between implementations (fp32)
 RECORDED, REIMPLEMENTED = 1e-5, 1e-4
-#: seconds over which energy is read: counters are refreshed every millisecond to every tenth of a second
-ENERGY_WINDOW = 0.3
 
 
 @dataclass(frozen=True)
@@ -62,12 +60,13 @@ class Settings:
     #: the map: sequences per batch (1 is always measured) × pieces per sequence, up to ``most_tokens`` pieces
     batches: list[int] = field(default_factory=lambda: [4, 16])
     lengths: list[int] = field(default_factory=lambda: [16, 64, 256, 1024])
-    most_tokens: int = 1024
+    most_tokens: int = 4096
     #: pieces per sequence whose dependent products are counted
     chain_lengths: list[int] = field(default_factory=lambda: [16, 32, 64])
-    #: whether plain code is timed as torch.compile compiles it, too (a minute or more, and needs a C++ compiler)
+    #: whether plain code is also timed as torch.compile makes it (needs a C++ compiler and minutes: a loop over steps
+    #: is unrolled)
     compile: bool = False
-    #: pieces per sequence in training, and before those generated, for which costs are told
+    #: pieces per sequence in training, and before those generated, for which costs are told (each from 1)
     contexts: list[int] = field(default_factory=lambda: [32, 128, 512])
     #: pieces per batch for which the cost of training is told
     cost_tokens: int = 1024
@@ -226,7 +225,7 @@ def _exponents(bench: Bench, lengths: list[int], seconds: dict[int, dict[str, Se
 
 def order(bench: Bench) -> None:
     """Rows of what waiting costs: the share of a training step that is saved when the same number of pieces is given
-    as sequences of one piece, so that no piece has another before it."""
+    as sequences of one piece, so that none waits for another (and attention has nothing but itself to look at)."""
     length = bench.settings.length
     for rows in sorted({1, bench.settings.large_batch}):
         calls = {("in order", name): call for name, call in bench.training(rows, length).items()}
@@ -263,6 +262,7 @@ def chains(bench: Bench) -> None:
 def software(bench: Bench) -> None:
     """Rows of training by the framework's kernel and by plain code of the same layers.
 
+    ``kernel`` is the framework's fused one; elsewhere attention takes whichever is the faster.
     Raises ``ArithmeticError`` if an implementation computes anything else.
     """
     length, rows = bench.settings.length, bench.settings.large_batch
@@ -312,7 +312,7 @@ def _cost(bench: Bench, variant: str, context: int, calls: dict[str, Call], piec
     if bench.counter is None:
         return
     for number, name in turns(list(calls), bench.settings.rounds):
-        used = joules(calls[name], bench.counter, bench.device, ENERGY_WINDOW) / pieces * 1e6
+        used = joules(calls[name], bench.counter, bench.device) / pieces * 1e6
         bench.report.add(
             "joules_per_million_tokens", used, "J", "lower", architecture=name, replicate=number, **columns
         )
