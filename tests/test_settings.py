@@ -62,7 +62,7 @@ def test_every_edition_resolves_and_every_job_of_it_is_plain_json(edition: str):
 
 
 def test_a_stage_compares_architectures_under_the_same_settings():
-    """A job differs from the others of its stage and seed by its architecture and nothing else; tuning tries the same for all."""
+    """Jobs of a stage and seed differ by their architecture alone; tuning tries the same for all."""
     found = resolve(TOLD)
     for name, stage in found.stages.items():
         jobs = [job(found, name, architecture, 0).to_dict() for architecture in stage.architectures]

@@ -11,7 +11,7 @@ import tiny
 import torch
 
 from verdict.files import read_json
-from verdict.measure import speed, timing
+from verdict.measure import speed, timing, work
 from verdict.measure.timing import rounds
 from verdict.models.sizes import count
 from verdict.training import loop, store
@@ -53,23 +53,23 @@ def test_short_calls_are_repeated_and_told_per_call():
 def test_what_is_timed_is_the_training_loops_step(objective: str, monkeypatch: pytest.MonkeyPatch):
     job = tiny.job("x", "x", objective, "lstm")
     taken: list[Any] = []
-    monkeypatch.setattr(speed, "train_step", lambda *given: taken.append(given))
+    monkeypatch.setattr(work, "train_step", lambda *given: taken.append(given))
     model = tiny.model("lstm", job.family)
-    batch = speed.synthetic(job, 280, 3, 8)
-    speed.stepper(job, model, [batch, batch], torch.ones(280, dtype=torch.long), "fp32")()
+    batch = work.synthetic(job, 280, 3, 8)
+    work.stepper(job, model, [batch, batch], torch.ones(280, dtype=torch.long), "fp32")()
     assert len(taken) == 2
     assert taken[0][2] is OBJECTIVES[objective]
-    assert speed.train_step is not loop.train_step
+    assert work.train_step is not loop.train_step
     monkeypatch.undo()
-    assert speed.train_step is loop.train_step
-    assert speed._pieces(batch) == OBJECTIVES[objective](model, batch, torch.ones(280, dtype=torch.long)).seen
+    assert work.train_step is loop.train_step
+    assert work.pieces_of(batch) == OBJECTIVES[objective](model, batch, torch.ones(280, dtype=torch.long)).seen
 
 
 @pytest.mark.parametrize("architecture", ["transformer", "lstm"])
 @pytest.mark.parametrize("family", ["language_model", "encoder_decoder"])
 def test_a_timed_generation_does_the_same_work_each_time(architecture: str, family: str):
     made, chosen = tiny.model(architecture, family), []
-    call = speed.generator(made, 2, 5, 4)
+    call = work.generator(made, 2, 5, 4)
     real = made.step
 
     def step(tokens: torch.Tensor, decoding: Any) -> Any:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from verdict.errors import run_command
-from verdict.measure.speed import shape_of
+from verdict.measure.work import shape_of
 from verdict.metrics import Report
 from verdict.models.families import InnerWidths
 from verdict.models.sizes import count, flops_per_sequence, skeleton, solve

@@ -4,7 +4,8 @@ Ratios within a round are what is compared; what happens to the machine meanwhil
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 
@@ -13,19 +14,26 @@ from verdict.device import synchronize
 #: a call that is shorter than this is repeated within a round, so that the clock's grain does not matter
 SHORTEST = 0.05
 
+Name = TypeVar("Name", bound=Hashable)
+
+
+def turns(names: Sequence[Name], count: int) -> Iterator[tuple[int, Name]]:
+    """(round, whose turn it is), the order reversed in every other round."""
+    for number in range(count):
+        for name in names if number % 2 == 0 else reversed(names):
+            yield number, name
+
 
 def rounds(
-    contestants: Mapping[str, Callable[[], object]], count: int, device: torch.device
-) -> Iterator[tuple[int, str, float]]:
+    contestants: Mapping[Name, Callable[[], object]], count: int, device: torch.device
+) -> Iterator[tuple[int, Name, float]]:
     """(round, contestant, seconds per call), after one warm-up call and one calibrating call of each."""
     repeats = {}
     for name, call in contestants.items():
         call()
         repeats[name] = max(1, round(SHORTEST / max(1e-9, _seconds(call, 1, device))))
-    names = list(contestants)
-    for number in range(count):
-        for name in names if number % 2 == 0 else reversed(names):
-            yield number, name, _seconds(contestants[name], repeats[name], device)
+    for number, name in turns(list(contestants), count):
+        yield number, name, _seconds(contestants[name], repeats[name], device)
 
 
 def _seconds(call: Callable[[], object], repeats: int, device: torch.device) -> float:
