@@ -18,7 +18,7 @@ from verdict.training.settings import Job, Training
 
 torch.set_num_threads(1)
 
-#: every rung of the ladder between the two ends, none with dropout
+#: every rung of the ladder between the two ends and other recurrences, none with dropout
 ARCHITECTURES = {
     "transformer": Architecture("attention", 2, feedforward=True, dropout=0.0, options={"heads": 2}),
     "attention_alone": Architecture("attention", 2, feedforward=False, dropout=0.0, options={"heads": 2}),
@@ -28,6 +28,9 @@ ARCHITECTURES = {
     "lstm_last": Architecture("lstm", 2, feedforward=False, cross_attention="last", dropout=0.0),
     "lstm_no_attention": Architecture("lstm", 2, feedforward=False, cross_attention="none", dropout=0.0),
     "lstm_classic": Architecture("lstm", 2, feedforward=False, norm=False, residual=False, dropout=0.0),
+    "gru": Architecture("gru", 2, feedforward=False, cross_attention="none", dropout=0.0),
+    "rnn": Architecture("rnn", 2, feedforward=False, dropout=0.0),
+    "rnn_classic": Architecture("rnn", 2, False, norm=False, residual=False, cross_attention="none", dropout=0.0),
 }
 FAMILIES = ("language_model", "encoder_decoder", "masked_encoder")
 VOCABULARY = 280

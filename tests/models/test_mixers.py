@@ -11,11 +11,15 @@ from verdict.models.families import build
 from verdict.models.mixers import mixer_class
 from verdict.models.mixers.attention import Attention, CrossAttention, Rotary, attend, visible
 from verdict.models.mixers.base import Mixer
-from verdict.models.mixers.lstm import LSTM, reverse_rows
+from verdict.models.mixers.gru import GRU
+from verdict.models.mixers.lstm import LSTM
+from verdict.models.mixers.recurrent import Recurrent, reverse_rows
+from verdict.models.mixers.rnn import RNN
 from verdict.models.settings import Architecture, Shape
 from verdict.models.sizes import solve
 
 WIDTH = 8
+States = tuple[torch.Tensor, ...]
 
 
 def made(kind: type[Mixer], causal: bool, **more: object) -> Mixer:
@@ -33,44 +37,82 @@ def values(*size: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def lstm_by_hand(layer: torch.nn.LSTM, row: torch.Tensor, hidden: torch.Tensor, cell: torch.Tensor) -> torch.Tensor:
-    """Hochreiter & Schmidhuber's equations with a forget gate, one position after another: row [T, D] -> [T, H]."""
-    size, found = layer.hidden_size, []
-    weights = {name: p.detach() for name, p in layer.named_parameters()}
+def sigmoid(x: torch.Tensor) -> torch.Tensor:
+    return 1 / (1 + torch.exp(-x))
+
+
+def lstm(x: list[torch.Tensor], h: list[torch.Tensor], hidden: torch.Tensor, cell: torch.Tensor) -> States:
+    """Hochreiter & Schmidhuber's equations with a forget gate."""
+    i, f, g, o = (a + b for a, b in zip(x, h, strict=True))
+    cell = sigmoid(f) * cell + sigmoid(i) * torch.tanh(g)
+    return sigmoid(o) * torch.tanh(cell), cell
+
+
+def gru(x: list[torch.Tensor], h: list[torch.Tensor], hidden: torch.Tensor) -> States:
+    """Cho et al.'s equations, the reset gate after the recurrent product."""
+    reset, update = sigmoid(x[0] + h[0]), sigmoid(x[1] + h[1])
+    return (update * hidden + (1 - update) * torch.tanh(x[2] + reset * h[2]),)
+
+
+def rnn(x: list[torch.Tensor], h: list[torch.Tensor], hidden: torch.Tensor) -> States:
+    """Elman's equation."""
+    return (torch.tanh(x[0] + h[0]),)
+
+
+#: per mixer: its gates, the parts of its state, and one step from what each gate hears of x and of the hidden state
+EQUATIONS = {LSTM: (4, 2, lstm), GRU: (3, 1, gru), RNN: (1, 1, rnn)}
+RECURRENT = pytest.mark.parametrize("kind", EQUATIONS)
+
+
+def by_hand(kind: type[Recurrent], layer: torch.nn.RNNBase, row: torch.Tensor, state: States) -> torch.Tensor:
+    """The recurrence, one position after another: row [T, D] -> [T, H]."""
+    gates, _, equations = EQUATIONS[kind]
+    found = []
+    weights = {name: p.detach().chunk(gates) for name, p in layer.named_parameters()}
     for x in row:
-        gates = weights["weight_ih_l0"] @ x + weights["weight_hh_l0"] @ hidden
-        gates = gates + weights["bias_ih_l0"] + weights["bias_hh_l0"]
-        i, f, g, o = (gates[k * size : (k + 1) * size] for k in range(4))
-        cell = cell / (1 + torch.exp(-f)) + torch.tanh(g) / (1 + torch.exp(-i))
-        hidden = torch.tanh(cell) / (1 + torch.exp(-o))
-        found.append(hidden)
+        of_x = [w @ x + b for w, b in zip(weights["weight_ih_l0"], weights["bias_ih_l0"], strict=True)]
+        of_h = [w @ state[0] + b for w, b in zip(weights["weight_hh_l0"], weights["bias_hh_l0"], strict=True)]
+        state = equations(of_x, of_h, *state)
+        found.append(state[0])
     return torch.stack(found)
 
 
+@RECURRENT
 @pytest.mark.parametrize("summary", [False, True])
-def test_the_causal_lstm_is_its_equations(summary: bool):
-    mixer = made(LSTM, causal=True, summary=summary)
+def test_a_causal_recurrence_is_its_equations(kind: type[Recurrent], summary: bool):
+    mixer, parts = made(kind, causal=True, summary=summary), EQUATIONS[kind][1]
     x, told = values(2, 6, WIDTH), values(2, WIDTH, seed=1)
     found = mixer(x, None, told if summary else None)
     for row in range(2):
+        start = torch.zeros(8 * parts, dtype=torch.float64)
         if summary:
             start = torch.tanh(mixer.bridge.weight @ told[row] + mixer.bridge.bias)
-            hidden, cell = start[:8], start[8:]
-        else:
-            hidden = cell = torch.zeros(8, dtype=torch.float64)
-        by_hand = lstm_by_hand(mixer.layers[0], x[row], hidden, cell) @ mixer.project_out.weight.T
-        torch.testing.assert_close(found[row], by_hand, rtol=0, atol=1e-12)
+        expected = by_hand(kind, mixer.layers[0], x[row], start.split(8)) @ mixer.project_out.weight.T
+        torch.testing.assert_close(found[row], expected, rtol=0, atol=1e-12)
 
 
-def test_the_other_lstm_reads_each_row_from_both_of_its_ends():
-    mixer = made(LSTM, causal=False)
+@RECURRENT
+def test_the_other_recurrence_reads_each_row_from_both_of_its_ends(kind: type[Recurrent]):
+    mixer = made(kind, causal=False)
     x, lengths = values(3, 6, WIDTH), torch.tensor([6, 4, 1])
-    found, zeros = mixer(x, lengths), torch.zeros(4, dtype=torch.float64)
+    found, zeros = mixer(x, lengths), (torch.zeros(4, dtype=torch.float64),) * EQUATIONS[kind][1]
     for row, length in enumerate(lengths.tolist()):
-        there = lstm_by_hand(mixer.layers[0], x[row, :length], zeros, zeros)
-        back = lstm_by_hand(mixer.layers[1], x[row, :length].flip(0), zeros, zeros).flip(0)
-        by_hand = torch.cat((there, back), -1) @ mixer.project_out.weight.T
-        torch.testing.assert_close(found[row, :length], by_hand, rtol=0, atol=1e-12)
+        there = by_hand(kind, mixer.layers[0], x[row, :length], zeros)
+        back = by_hand(kind, mixer.layers[1], x[row, :length].flip(0), zeros).flip(0)
+        expected = torch.cat((there, back), -1) @ mixer.project_out.weight.T
+        torch.testing.assert_close(found[row, :length], expected, rtol=0, atol=1e-12)
+
+
+@RECURRENT
+def test_a_recurrences_first_weights(kind: type[Recurrent]):
+    """Every gate's recurrent matrix is orthogonal, and no bias but the forget gate's is set."""
+    mixer, gates = kind(WIDTH, 8, True), EQUATIONS[kind][0]
+    mixer.reset_parameters(1.0)
+    for layer in mixer.layers:
+        for matrix in layer.weight_hh_l0.chunk(gates):
+            torch.testing.assert_close(matrix @ matrix.T, torch.eye(8), rtol=0, atol=1e-5)
+        biases = (layer.bias_ih_l0 + layer.bias_hh_l0).view(gates, 8)
+        assert [bool(bias.any()) for bias in biases] == [kind is LSTM and gate == 1 for gate in range(gates)]
 
 
 def test_reversing_rows_twice_is_nothing_and_leaves_padding_where_it_is():
@@ -148,10 +190,10 @@ def test_long_rows_take_the_fused_kernel_and_agree_with_the_other_path():
 
 
 @pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize("kind", [Attention, LSTM])
+@pytest.mark.parametrize("kind", [Attention, *EQUATIONS])
 def test_gradients_are_those_of_finite_differences(kind: type[Mixer], causal: bool):
     mixer = made(kind, causal, **({"heads": 2} if kind is Attention else {"summary": causal}))
-    told = values(2, WIDTH, seed=5).requires_grad_() if kind is LSTM and causal else None
+    told = values(2, WIDTH, seed=5).requires_grad_() if kind is not Attention and causal else None
     lengths = torch.tensor([4, 2])
 
     def real(x: torch.Tensor, told: torch.Tensor | None, *_: torch.Tensor) -> torch.Tensor:
@@ -183,6 +225,25 @@ def test_the_forget_bias_is_as_set_and_all_other_biases_are_zero(bias: float):
         assert total[4:8].tolist() == [bias] * 4
         assert not total[:4].any()
         assert not total[8:].any()
+
+
+@pytest.mark.parametrize("kind", [Attention, *EQUATIONS])
+def test_what_a_step_has_written_is_seen_by_later_steps_and_through_nothing_else(kind: type[Mixer]):
+    """Setting what two steps wrote to other values leaves all later steps with these values alone."""
+    mixer, x = made(kind, causal=True).requires_grad_(False), values(2, 3, WIDTH)
+
+    def after(first: torch.Tensor, change: bool) -> torch.Tensor:
+        state = mixer.initial_state(first, 3)
+        for position, now in enumerate((first, x[:, 1])):
+            _, state = mixer.step(now, state)
+            if change:
+                for number, part in enumerate(mixer.written(state)):
+                    assert part.shape[0] == 2
+                    part.copy_(values(*part.shape, seed=10 * position + number))
+        return mixer.step(x[:, 2], state)[0]
+
+    assert torch.equal(after(x[:, 0], change=True), after(-x[:, 0], change=True))
+    assert not torch.allclose(after(x[:, 0], change=False), after(-x[:, 0], change=False))
 
 
 class Mean(Mixer):
@@ -248,6 +309,7 @@ def test_a_wrong_name_of_a_mixer_is_one_sentence(name: str):
         ({"options": {"heads": 16}}, "width"),
         ({"cross_attention": "none"}, "cross_attention"),
         ({"mixer": "lstm", "options": {"heads": 2}}, "forget_bias"),
+        ({"mixer": "gru", "options": {"forget_bias": 1.0}}, "none"),
     ],
 )
 def test_options_that_do_not_fit_are_one_sentence_before_anything_is_trained(change: dict, word: str):

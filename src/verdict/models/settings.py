@@ -14,7 +14,7 @@ Family = Literal["language_model", "encoder_decoder", "masked_encoder"]
 class Architecture:
     """A setting of the block factory. ``transformer``, ``lstm`` and every rung between them are such settings."""
 
-    #: attention, lstm, or the import path module:Class of a Mixer
+    #: attention, lstm, gru, rnn, or the import path module:Class of a Mixer
     mixer: str
     #: blocks in the stack (in each of encoder and decoder)
     layers: int

@@ -121,7 +121,7 @@ def flops_per_sequence(model: Model, length: int, source_length: int = 0, predic
         for block in stack.blocks:
             total += positions * block.mixer.flops_per_token(positions)
             if block.mixer.summary:
-                total += 2 * model.shape.width * 2 * block.mixer.inner
+                total += 2 * model.shape.width * block.mixer.state_floats(0)  # the summary is mapped to a first state
             if block.feedforward is not None:
                 total += positions * 4 * model.shape.width * block.feedforward.up.out_features
             if block.cross is not None:

@@ -27,11 +27,16 @@ def save(folder: Path, model: Model, architecture: Architecture, inner: list[Inn
     write_tensors(folder / "model.safetensors", model.state_dict())
 
 
-def load(folder: Path) -> Model:
-    """Build the model of a folder and read its weights. Raises ``UserError`` if they do not fit."""
+def untrained(folder: Path, seed: int | None = None) -> Model:
+    """Build the model of a folder with freshly drawn weights: with its run's seed, those that training began with."""
     told = read_json(folder / "model.json")
     architecture, shape = Architecture(**told["architecture"]), Shape(**told["shape"])
-    model = build(architecture, shape, [InnerWidths(*widths) for widths in told["inner"]])
+    return build(architecture, shape, [InnerWidths(*widths) for widths in told["inner"]], seed)
+
+
+def load(folder: Path) -> Model:
+    """Build the model of a folder and read its weights. Raises ``UserError`` if they do not fit."""
+    model = untrained(folder)
     try:
         model.load_state_dict(load_file(folder / "model.safetensors"))
     except (RuntimeError, OSError, ValueError, SafetensorError) as error:

@@ -7,7 +7,9 @@ from verdict.models.mixers.base import Mixer
 
 _KNOWN = {
     "attention": "verdict.models.mixers.attention:Attention",
+    "gru": "verdict.models.mixers.gru:GRU",
     "lstm": "verdict.models.mixers.lstm:LSTM",
+    "rnn": "verdict.models.mixers.rnn:RNN",
 }
 
 

@@ -126,6 +126,9 @@ class Attention(Mixer):
         mixed = attend(self.rotary(q, now), keys, values)
         return self.project_out(mixed.transpose(1, 2).flatten(1)), Cache(state.keys, state.values, now + 1)
 
+    def written(self, state: Cache) -> list[Tensor]:
+        return [part[:, :, state.length - 1] for part in (state.keys, state.values)]
+
     def flops_per_token(self, context: int) -> int:
         return 2 * 4 * self.width * self.inner + 2 * 2 * self.inner * context
 

@@ -55,6 +55,14 @@ class Mixer(nn.Module, ABC):
         The state passed in may be overwritten (a cache is filled in place).
         """
 
+    def written(self, state: Any) -> list[Tensor]:
+        """What the last step left in the state for later steps to read, [B, ...] each, as views of the state.
+
+        That is all of it, as a recurrence overwrites its state; a mixer that keeps a part for every position names
+        the last position's.
+        """
+        return [part for part in state if isinstance(part, Tensor) and part.is_floating_point()]
+
     @abstractmethod
     def flops_per_token(self, context: int) -> int:
         """Forward floating-point operations per position with ``context`` visible positions (2 per multiply-add;

@@ -1,0 +1,206 @@
+"""``python -m verdict.measure.gradients``: how much of a gradient arrives k steps back (Hochreiter 1991; Bengio et al.
+1994; Pascanu et al. 2013, who write it as the derivative of the loss at one step with respect to an earlier state).
+
+Takes folders of trained language models and the encoded task; leaves gradients.json (rows) for each model as it was
+drawn (variant ``initial``) and as it is trained (``trained``), and how often its gradient was clipped on the way.
+
+The loss is that of the last step t of a window, whose state starts afresh, on windows spread evenly over the test
+split. Its gradient is taken, for every architecture by the same stepping, with respect to
+
+- the input of step t−k: the embedding output there, through everything that follows;
+- the state of step t−k: all that this step left in the mixers of all blocks for later steps to read, through the later
+  steps alone. A recurrent mixer leaves its whole state (the hidden state, of an LSTM the cell too), which is all that
+  anything before can reach the loss by; attention leaves the keys and values of that one position, beside which those
+  of all others stay open. So the state's number says how well the path through step t−k conducts, and only a recurrent
+  model has no other path; the input's number counts all paths in both.
+
+A distance's norm is the root mean square over the windows of each window's norm: squares are what adds up when
+gradients of unrelated windows are summed in training. Norms are divided by that at the shortest distance asked for (of
+the state: at the shortest from 1, for nothing reads it before the next step), so that neither the loss nor the width
+counts. Gradients are computed in fp32 on the CPU.
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from verdict.device import prepare
+from verdict.errors import UserError, run_command
+from verdict.files import read_json
+from verdict.metrics import Report
+from verdict.models.families import LanguageModel
+from verdict.tokens.arrays import Records
+from verdict.training import store
+from verdict.training.batches import Windows
+from verdict.training.settings import Job
+
+#: the smallest normal and the largest number of fp32: beyond them a gradient cannot be told from zero or infinity
+FLOOR, CEILING = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).max
+
+#: root mean square over windows of the norm of their gradients, by distance in steps
+Norms = dict[int, float]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to measure."""
+
+    #: pieces that each window's last step can see, itself included
+    length: int = 128
+    #: windows of the test split
+    windows: int = 16
+    #: steps back at which the gradient is looked at
+    distances: list[int] = field(default_factory=lambda: [0, 1, 2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 127])
+    #: the decay is read off the distances from this one on
+    far: int = 32
+
+    def __post_init__(self) -> None:
+        """Raises ``UserError`` for distances that the windows do not have or that leave no decay to read."""
+        if self.windows < 1:
+            raise UserError(f"`windows` is {self.windows}; write a whole number from 1")
+        if not all(0 <= distance < self.length for distance in self.distances):
+            raise UserError(f"`distances` must lie between 0 and {self.length - 1}, within windows of {self.length}")
+        if len({distance for distance in self.distances if distance >= max(1, self.far)}) < 2:
+            raise UserError(f"fewer than two `distances` are {max(1, self.far)} (`far`) or more; lower `far`")
+
+
+def spread_windows(text: Records, length: int, count: int) -> Tensor:
+    """``count`` windows [count, length + 1] at even distances over a text. Raises ``UserError`` if it has fewer."""
+    every = torch.cat([batch["tokens"] for batch in Windows(text, length, length * count).in_order()])
+    if len(every) < count:
+        raise UserError(f"the test split has only {len(every)} windows of {length} pieces; lower `windows` to that")
+    return every[torch.from_numpy(np.linspace(0, len(every) - 1, count).round().astype(np.int64))]
+
+
+def gradient_norms(model: LanguageModel, windows: Tensor, distances: Sequence[int]) -> tuple[Norms, Norms]:
+    """Norms of the gradient of the loss at the last step of windows [B, T+1]: of the inputs, and of the states.
+
+    State distances are those from 1 on; none if the mixers keep no state. The model is put into evaluation mode.
+    Raises ``FloatingPointError`` if the loss is not finite.
+    """
+    model.eval().requires_grad_(False)
+    tokens, truth = windows[:, :-1], windows[:, -1]
+    rows, length = tokens.shape
+    inputs = model.embed(tokens).requires_grad_()
+    probes: dict[int, list[Tensor]] = {}
+    decoding = model.start(rows, length)
+    # mixers may fill their state in place, over what the backward pass needs
+    with torch.autograd.graph.allow_mutation_on_saved_tensors():
+        for position in range(length):
+            hidden, decoding = model.decoder.step(inputs[:, position], decoding)
+            distance = length - 1 - position
+            if distance and distance in distances:
+                blocks = zip(model.decoder.blocks, decoding.states, strict=True)
+                probes[distance] = [_probe(part) for block, state in blocks for part in block.mixer.written(state)]
+        loss = F.cross_entropy(model.logits(hidden), truth, reduction="sum")  # a row's gradient is its window's own
+        if not loss.isfinite():
+            raise FloatingPointError(f"the loss is {loss.item()}, which has no gradient")
+        wanted = [inputs, *(probe for parts in probes.values() for probe in parts)]
+        of_inputs, *of_probes = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
+    found = iter(of_probes)
+    of_states = {distance: [next(found) for _ in parts] for distance, parts in probes.items() if parts}
+    return (
+        {distance: _norm([of_inputs[:, length - 1 - distance]]) for distance in sorted(set(distances))},
+        {distance: _norm(parts) for distance, parts in sorted(of_states.items())},
+    )
+
+
+def _probe(part: Tensor) -> Tensor:
+    """Zeros added to a part of a state in place; their gradient is the part's, through its later readers alone."""
+    zeros = torch.zeros_like(part, requires_grad=True)
+    part.add_(zeros)
+    return zeros
+
+
+def _norm(parts: list[Tensor]) -> float:
+    """Root mean square over the rows of the norms of rows whose parts are [B, ...]; finite, see ``CEILING``."""
+    squares = sum((part.double().flatten(1).square().sum(1) for part in parts), torch.zeros(()))
+    norm = squares.mean().sqrt().item()
+    return min(norm, CEILING) if not math.isnan(norm) else CEILING  # NaN: an infinite factor has met a zero
+
+
+def kept(norms: Norms) -> Norms:
+    """Norms as shares of that at the shortest distance; empty if that is below ``FLOOR``."""
+    first = norms[min(norms)] if norms else 0.0
+    return {distance: norm / first for distance, norm in norms.items()} if first >= FLOOR else {}
+
+
+def decay_per_step(norms: Norms, far: int) -> float:
+    """The factor per step of the straight line through log norm over the distances from ``far`` on (least squares).
+
+    Of distances whose gradient is below ``FLOOR`` or at ``CEILING`` only the nearest counts, as that number: the rest
+    would flatten the line. What has vanished or exploded before ``far`` gets the slope between the last distance
+    within these limits and the first beyond. Where a limit is touched the true factor is further from 1 than this.
+    """
+    distances = sorted(norms)
+    beyond = (i for i, distance in enumerate(distances) if not FLOOR <= norms[distance] < CEILING)
+    seen = distances[: next(beyond, len(distances)) + 1]
+    line = [distance for distance in seen if distance >= far]
+    line = line if len(line) > 1 else seen[-2:]
+    slope, _ = np.polyfit(line, [math.log(max(norms[distance], FLOOR)) for distance in line], 1)
+    return math.exp(slope)
+
+
+def add_flow(report: Report, model: LanguageModel, windows: Tensor, settings: Settings, **columns: Any) -> None:
+    """Add the rows of one model; none of a kind of gradient that it does not have."""
+    for name, norms in zip(("input", "state"), gradient_norms(model, windows, settings.distances), strict=True):
+        shares = kept(norms)
+        for distance, share in shares.items():
+            report.add(
+                f"{name}_gradient_kept", share, "ratio", "higher", variable="distance", at=distance, **columns
+            )  # fmt: skip
+        if shares:
+            decay = decay_per_step(norms, settings.far)
+            report.add(f"{name}_gradient_decay_per_step", decay, "ratio", "higher", **columns)
+
+
+def add_clipping(report: Report, history: list[dict[str, Any]], **columns: Any) -> None:
+    """Add, for each phase of a training (from one validation to the next), the share of its steps whose gradient was
+    clipped and the mean norm before clipping; ``at`` is the share of the training's tokens at the phase's end."""
+    for point in history:
+        at = point["tokens"] / history[-1]["tokens"]
+        for metric, unit in (("clipped_share", "ratio"), ("gradient_norm", "nat")):
+            report.add(metric, point[metric], unit, "neither", variable="phase", at=at, **columns)
+
+
+def run(settings: Settings, folders: Sequence[Path], tokens: Path, out: Path) -> None:
+    """Measure the models in ``folders``, all of one task with its pieces in ``tokens``, and write the rows."""
+    windows = spread_windows(Records.open(tokens, "test.text"), settings.length, settings.windows)
+    report = Report("gradients", asdict(settings), experiment="gradients", matching="parameters", device="cpu")
+    for folder in folders:
+        job = Job.from_dict(read_json(folder / "metrics.json")["job"])
+        if job.family != "language_model":
+            raise UserError(f"{folder} holds a model of the family {job.family}; name runs of language models alone")
+        columns = {"task": job.task, "architecture": job.architecture_name, "replicate": job.seed}
+        for variant, model in (("initial", store.untrained(folder, job.seed)), ("trained", store.load(folder))):
+            assert isinstance(model, LanguageModel)
+            add_flow(report, model, windows, settings, variant=variant, **columns)
+        history = (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
+        add_clipping(report, [json.loads(line) for line in history], variant=job.variant, **columns)
+    report.write(out)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m verdict.measure.gradients", description=__doc__)
+    parser.add_argument("--settings", type=json.loads, required=True, help="what to measure, as JSON")
+    parser.add_argument("--models", type=Path, nargs="+", required=True, help="folders of trained language models")
+    parser.add_argument("--tokens", type=Path, required=True, help="folder of the encoded task")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--out", type=Path, required=True, help="file to write")
+    given = parser.parse_args()
+    prepare(given.threads)
+    run(Settings(**given.settings), given.models, given.tokens, given.out)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,130 @@
+"""What the recurrent mixers share: one layer of the framework's kernel (cuDNN, oneDNN) each way and a projection.
+
+Shapes: B rows, T positions, D model width, H inner width (both directions together), G gates of a cell.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from verdict.models.mixers.base import Mixer
+
+
+class Hidden(NamedTuple):
+    """The state after some positions of a cell that carries nothing but its output."""
+
+    hidden: Tensor  # [B, H]
+
+
+def reverse_rows(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Reverse each row of x [B, T, ...] over its real positions alone; padding stays at the right.
+
+    A backward recurrence over a row reversed in this way never reads padding before text, so no packed sequence
+    (which leaves the fast CPU kernel) is needed.
+    """
+    if lengths is None:
+        return x.flip(1)
+    positions = torch.arange(x.shape[1], device=x.device)
+    index = torch.where(positions < lengths[:, None], lengths[:, None] - 1 - positions, positions)
+    return x.gather(1, index[:, :, None].expand(-1, -1, x.shape[2]))
+
+
+def weights(layer: nn.RNNBase) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Input weights [GH, D], recurrent weights [GH, H] and two biases [GH] of a layer, its gates one after another."""
+    return cast(
+        tuple[Tensor, Tensor, Tensor, Tensor],
+        (layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0),
+    )
+
+
+class Recurrent(Mixer):
+    """One recurrent layer and its output projection: causal, or one layer forwards and one backwards, half the width
+    each.
+
+    The projection is the counterpart of attention's output projection; it lets the inner width be free, so that
+    parameters can be matched at equal model width.
+    """
+
+    takes_summary: ClassVar[bool] = True
+    #: the framework's layer
+    kernel: ClassVar[Callable[..., nn.RNNBase]]
+    #: matrices of the cell, each [H, D] and [H, H]
+    gates: ClassVar[int]
+    #: the NamedTuple of its state, whose parts are all [B, H]
+    state: ClassVar[type[Any]]
+
+    def __init__(self, width: int, inner: int, causal: bool, summary: bool = False) -> None:
+        super().__init__(width, inner, causal, summary)
+        count = 1 if causal else 2
+        self.directions = nn.ModuleList(self.kernel(width, inner // count, batch_first=True) for _ in range(count))
+        self.bridge = nn.Linear(width, len(self.state._fields) * inner) if summary else None
+        self.project_out = nn.Linear(inner, width, bias=False)
+
+    @classmethod
+    def granularity(cls, causal: bool, **options: Any) -> int:
+        return 1 if causal else 2
+
+    @property
+    def layers(self) -> list[nn.RNNBase]:
+        """The layer that reads forwards and, if not causal, the one that reads backwards."""
+        return cast(list[nn.RNNBase], list(self.directions))
+
+    def reset_parameters(self, residual_scale: float) -> None:
+        """Glorot input weights (Glorot & Bengio 2010), orthogonal recurrent weights (Saxe et al. 2014), zero biases."""
+        for layer in self.layers:
+            inputs, recurrent, bias, second_bias = weights(layer)
+            for part in inputs.chunk(self.gates):
+                nn.init.xavier_uniform_(part)
+            for part in recurrent.chunk(self.gates):
+                nn.init.orthogonal_(part)
+            nn.init.zeros_(bias)
+            nn.init.zeros_(second_bias)
+        if self.bridge is not None:
+            nn.init.xavier_uniform_(self.bridge.weight)
+            nn.init.zeros_(self.bridge.bias)
+        nn.init.xavier_uniform_(self.project_out.weight, gain=residual_scale)
+
+    def _kernel_start(self, x: Tensor, summary: Tensor | None) -> Any:
+        """The start as the kernel takes it: a tensor [1, B, H], or a tuple of them where the state has several."""
+        parts = tuple(part[None].to(x.dtype).contiguous() for part in self.initial_state(x, 0, summary))
+        return parts if len(parts) > 1 else parts[0]
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None, summary: Tensor | None = None) -> Tensor:
+        if self.causal:
+            if self.bridge is None:
+                return self.project_out(self.layers[0](x)[0])
+            return self.project_out(self.layers[0](x, self._kernel_start(x, summary))[0])
+        forwards, _ = self.layers[0](x)
+        backwards, _ = self.layers[1](reverse_rows(x, lengths))
+        return self.project_out(torch.cat((forwards, reverse_rows(backwards, lengths)), -1))
+
+    def initial_state(self, x: Tensor, capacity: int, summary: Tensor | None = None) -> Any:
+        """Zeros, or a learned map of the source's summary (as Nematus: Sennrich et al. 2017)."""
+        parts = len(self.state._fields)
+        if self.bridge is None or summary is None:
+            return self.state(*[x.new_zeros(x.shape[0], self.inner)] * parts)
+        return self.state(*map(torch.tanh, self.bridge(summary).chunk(parts, -1)))
+
+    @abstractmethod
+    def advance(self, x: Tensor, state: Any) -> Any:
+        """The state after a position x [B, D]; its first part is the cell's output.
+
+        The bare cell is about twice as fast for one position as a call of the sequence kernel.
+        """
+
+    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        after = self.advance(x, state)
+        return self.project_out(after[0]), after
+
+    def flops_per_token(self, context: int) -> int:
+        size = self.layers[0].hidden_size
+        return 2 * (self.gates * len(self.layers) * size * (self.width + size) + self.inner * self.width)
+
+    def state_floats(self, context: int) -> int:
+        return len(self.state._fields) * self.inner
+
+    def chain(self, length: int) -> int:
+        return length
