@@ -46,6 +46,20 @@ def test_every_resample_has_as_many_items_and_the_same_seed_the_same_ones():
     assert not (items.resamples(12, 40, 1) == DRAWN).all()
 
 
+def test_neighbours_are_drawn_together():
+    drawn = items.resamples(10, 50, 0, block=4)
+    assert drawn.shape == (50, 10)
+    for start in (0, 4, 8):
+        assert (drawn[:, start : start + 4] == drawn[:, [start]]).all()
+    assert drawn[:, ::4].sum(1).tolist() == [3] * 50
+
+
+def test_items_that_come_in_groups_are_worth_as_many_as_there_are_groups():
+    values = np.repeat(np.random.default_rng(3).normal(size=100), 4)
+    drawn = items.resamples(400, 4000, 0, block=4) @ values / 400
+    assert items.shared_error(drawn[None]) == pytest.approx(values.std() / 10, rel=0.05)
+
+
 def test_of_a_mean_it_is_the_standard_error_everyone_knows():
     values = np.random.default_rng(0).normal(size=400)
     drawn = items.resamples(400, 4000, 0) @ values / 400

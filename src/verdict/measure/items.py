@@ -8,7 +8,7 @@ every run, and corpus scores are made anew from the sums of the items' statistic
 ``verdict.measure.scores`` make them. The full sample's score must be the one that evaluation.json tells.
 
 Stages without outputs (language models, masked pretraining) leave no row: of bits per byte the losses of single records
-are not stored, so those differences carry the error over seeds alone. Items are taken as independent of each other.
+are not stored, so those differences carry the error over seeds alone.
 """
 
 import argparse
@@ -39,6 +39,9 @@ class Settings:
     #: samples of the test set that are drawn; a standard error is then known to 1/√(2·resamples), 2 % for 1000
     resamples: int = 1000
     seed: int = 0
+    #: neighbouring items drawn together: 1 where records are held out one by one, the size of a group or more where
+    #: whole groups of similar records are
+    block: int = 1
     #: language of the outputs, as the scorers need it
     language: str = ""
 
@@ -84,7 +87,7 @@ def summarization(outputs: Sequence[str], references: Sequence[str], language: s
     values = 100 * np.asarray([[row[name].fmeasure for name in names] for row in told])
 
     def score(counts: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(names, (counts @ values / len(values)).T, strict=True))
+        return dict(zip(names, (counts @ values / counts.sum(1, keepdims=True)).T, strict=True))
 
     return score
 
@@ -99,7 +102,7 @@ def classification(outputs: Sequence[str], references: Sequence[str], language: 
         hits, truths = counts @ (is_given & is_true), counts @ is_true
         f1 = 2 * hits / np.maximum(1, counts @ is_given + truths)
         seen = truths > 0  # a class that this sample of items lacks has no F1
-        accuracy = counts @ (given == true) / len(true)
+        accuracy = counts @ (given == true) / counts.sum(1)
         return {"accuracy": 100 * accuracy, "f1": 100 * (f1 * seen).sum(1) / seen.sum(1)}
 
     return score
@@ -112,9 +115,14 @@ SCORERS: dict[str, Callable[..., Scorer]] = {
 }
 
 
-def resamples(items: int, count: int, seed: int) -> np.ndarray:
-    """How often each item is drawn in each sample: (count, items), each row adding up to ``items``."""
-    return np.random.default_rng(seed).multinomial(items, np.full(items, 1 / items), size=count)
+def resamples(items: int, count: int, seed: int, block: int = 1) -> np.ndarray:
+    """How often each item is drawn in each sample: (count, items).
+
+    ``block`` neighbours are drawn together (Künsch 1989, blocks that do not overlap; the last may be short).
+    """
+    blocks = -(-items // block)
+    drawn = np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), size=count)
+    return np.repeat(drawn, block, axis=1)[:, :items]
 
 
 def read(folder: Path) -> list[Scored]:
@@ -185,7 +193,7 @@ def run(settings: Settings, folders: Sequence[Path], out: Path) -> None:
                     f"the runs of {settings.stage} were not evaluated on the same records: {first.architecture}, seed "
                     f"{first.replicate}, and {other.architecture}, seed {other.replicate}; evaluate them again"
                 )
-        counts = resamples(len(asked), settings.resamples, settings.seed)
+        counts = resamples(len(asked), settings.resamples, settings.seed, settings.block)
         drawn = [(each, drawn_scores(each, counts, settings.language)) for each in runs]
         for metric, (_, unit) in first.scores.items():
             by_architecture: dict[str, dict[int, np.ndarray]] = {}
