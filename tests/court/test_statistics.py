@@ -90,6 +90,55 @@ def test_holm_is_between_none_and_bonferroni_and_keeps_the_order(values):
     assert by_raw == sorted(by_raw)
 
 
+P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=5)
+
+
+@given(st.lists(P_VALUES, min_size=1, max_size=5))
+def test_the_correction_over_an_area_is_between_none_and_bonferroni(claims):
+    adjusted = statistics.corrected(claims)
+    for values, new in zip(claims, adjusted, strict=True):
+        for value, corrected in zip(values, new, strict=True):
+            assert value <= corrected <= min(1, len(claims) * max(values)) + 1e-12
+    if len(claims) == 1:
+        assert adjusted[0] == [min(step, max(claims[0])) for step in statistics.holm(claims[0])]
+    if all(len(values) == 1 for values in claims):
+        assert [new for [new] in adjusted] == pytest.approx(statistics.holm([value for [value] in claims]))
+
+
+def test_the_correction_over_an_area_on_a_worked_example():
+    # the first claim succeeds in all its tests at 0.02 < 0.05 / 2, so the second has the whole level
+    assert statistics.corrected([[0.02, 0.001], [0.03, 0.6]])[0] == pytest.approx([0.04, 0.004])
+    assert statistics.corrected([[0.02, 0.001], [0.02, 0.6]])[1] == pytest.approx([0.04, 0.6])
+    # … unless it does not
+    assert statistics.corrected([[0.3, 0.001], [0.02, 0.6]])[1] == pytest.approx([0.08, 0.6])
+    assert statistics.corrected([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_the_share_of_false_finds_is_scipys(values):
+    assert statistics.benjamini_hochberg(values) == pytest.approx(list(stats.false_discovery_control(values)))
+
+
+@given(SAMPLE, st.floats(0.001, 100), NUMBER)
+def test_an_error_due_to_items_never_narrows_and_agrees_with_its_p(values, items, border):
+    alone = statistics.mean_interval(values, LEVEL)
+    both = statistics.with_items(alone, items, LEVEL)
+    assert both.low <= alone.low <= alone.high <= both.high
+    assert statistics.with_items(alone, 0.0, LEVEL) == alone
+    assume(min(abs(both.low - border), abs(both.high - border)) > 1e-6 * (1 + abs(border)))
+    assert (both.low > border) == (2 * statistics.p_above(both, border) < 1 - LEVEL)
+    assert (both.high < border) == (2 * statistics.p_below(both, border) < 1 - LEVEL)
+    assert statistics.p_above(both, border) + statistics.p_below(both, border) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("runs", "p"), [((2, 2), 1 / 8), ((3, 3), 1 / 32), ((5, 5), 2 / 1024), ((1, 2), 8 / 27)])
+def test_never_is_barnards_exact_test(runs, p):
+    assert statistics.p_never(*runs) == pytest.approx(p)
+    lost, won = runs
+    chances = [q / 200 for q in range(1, 200)]
+    assert max(2 * q**lost * (1 - q) ** won for q in chances) == pytest.approx(p, rel=1e-3)
+
+
 @given(st.floats(0.01, 100), st.floats(0.01, 100))
 def test_needed_pairs_is_the_first_number_that_is_enough(deviation, distance):
     def half_width(count):

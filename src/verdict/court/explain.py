@@ -17,7 +17,9 @@ WHY = {
     "too_small": "the difference goes the claimed way, but the interval excludes the size claimed",
     "wide": "the interval crosses a border",
     "one_replicate": "one replicate gives no interval",
+    "corrected": "the interval decides, but not surely enough for one of the many tests of its area",
     "never": "one side never reached the target in any replicate, the other always did",
+    "never_few": "one side never reached the target, the other always did, in too few replicates to exclude chance",
     "never_mixed": "some replicates never reached the target and some did",
     "never_both": "neither side ever reached the target",
     "no_gain": "the favoured side's own gain over the baseline is not clear of zero",
@@ -29,7 +31,10 @@ WHY = {
 def explain(claims: Claims, evidence: pl.DataFrame, id: str) -> str:
     """The account of one claim as text; raises ``UserError`` for an unknown id and as ``judge`` does."""
     claim = claims.claim(id)
-    verdict = judge(claims.model_copy(update={"claims": [claim]}), evidence)["claims"][0]
+    # the whole area is judged: the correction runs over its claims
+    area = [other for other in claims.claims if other.area == claim.area]
+    heard = judge(claims.model_copy(update={"claims": area}), evidence)["claims"]
+    verdict = next(judged for judged in heard if judged["id"] == id)
     lines = [*_wrapped(f"{claim.id}  {claim.text.en}", ""), *_wrapped(f"Measured: {claim.measured.en}", "    ")]
     for test in claim.tests:
         lines += ["", f"── {test.name}: {_rule(test)}", *_wrapped(test.reads.en, "   ")]
@@ -38,10 +43,10 @@ def explain(claims: Claims, evidence: pl.DataFrame, id: str) -> str:
         for entry in verdict["tests"]:
             if entry["name"] == test.name:
                 lines += ["", *_account(test, entry, evidence)]
-    label, corrected = verdict["label"], verdict["corrected_label"]
-    same = "the same" if corrected == label else corrected
+    label, without = verdict["label"], verdict["uncorrected_label"]
+    same = "the same" if without == label else without
     count = len(verdict["tests"])
-    lines += ["", f"{claim.id}: {label}   (conditions judged: {count}; with Holm's correction over them: {same})"]
+    lines += ["", f"{claim.id}: {label}   (conditions judged: {count}; without correction over the area: {same})"]
     return "\n".join(lines)
 
 
@@ -78,13 +83,16 @@ def _account(test: Test, entry: dict[str, Any], evidence: pl.DataFrame) -> list[
             span = f"[{entry['low']:.6g}, {entry['high']:.6g}]"
             interval = f"{entry['level']:.0%} interval {span}, {entry['pairs']} replicates"
         lines.append(f"      {entry['effect']} {entry['estimate']:.6g}, {interval}")
+        if entry["items_error"] is not None and entry["replicates_error"] is not None:
+            parts = f"{entry['replicates_error']:.3g} over replicates, {entry['items_error']:.3g} over test items"
+            lines.append(f"      standard error: {parts}")
     limits, back = borders(test), math.exp if test.effect == "ratio" else float
     if test.effect == "share":
         lines.append(f"      border: {test.margin.value:g}")
     else:
         edges = f"supported above {back(limits.support):.6g}, contradicted below {back(limits.contradict):.6g}"
         lines.append(f"      borders: {edges}")
-    p = "" if entry["p"] is None else f" (p {entry['p']:.3g}, Holm {entry['p_holm']:.3g})"
+    p = "" if entry["p"] is None else f" (p {entry['p']:.3g}, corrected {entry['p_corrected']:.3g})"
     needed = "" if entry["needed_pairs"] is None else f"; about {entry['needed_pairs']} replicates would decide it"
     lines.append(f"      → {entry['label']}: {WHY[entry['why']]}{p}{needed}")
     return lines

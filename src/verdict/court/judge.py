@@ -9,9 +9,14 @@ the favoured side (differences; ratios on the logarithm's scale); m is the margi
     non_inferior    low > −m     –                    high < −m       inconclusive
     share_at_most   high < m     –                    low > m         inconclusive     (of the share itself)
 
-“Never reached” (an infinite value): if one side never reaches in any replicate and the other does in all (two or more
-each), the other has won, whatever the margin; anything mixed is inconclusive. A single replicate of something random
-has no interval and is inconclusive; a value without replicates (a count) is exact.
+“Never reached” (an infinite value): if one side never reaches in any replicate and the other does in all, and there are
+enough of them that chance seldom does that (Barnard's exact test; three each at the level 0.95), the other has won,
+whatever the margin; anything mixed is inconclusive. A single replicate of something random has no interval and is
+inconclusive; a value without replicates (a count) is exact.
+
+Where the evidence knows how much a difference owes to the sample of test items (rows of the experiment “items”, metric
+“<metric>.items_error”, written by verdict.measure.items), that error is added to the replicates'. It is known for
+differences alone: ratios and shares carry the replicates' error only.
 
 A claim, an area and the final question, by the labels of their parts:
 
@@ -21,15 +26,17 @@ A claim, an area and the final question, by the labels of their parts:
     nowhere supported, some part undecided or untried    → inconclusive
     nowhere supported, all decided (tie, contradicted)   → contradicted
 
-Every interval stands at the docket's level for itself. Since several tests serve one claim, each also carries Holm's
-adjusted p-value within its claim, and ``corrected_label`` says what the claim's label would be if only decisions that
-survive that correction counted. (A claim that is supported in *all* conditions needs no correction: intersection-
-union test, Berger 1982.)
+Every interval stands at the docket's level for itself, and ``uncorrected_label`` is what it says. Many tests find
+something by chance; so each p-value is adjusted over all tests of its area (``statistics.corrected``), a decision that
+does not survive is taken back to inconclusive, and ``label`` is what is left: in an area the chance of any false
+decision is at most 1 − level. The final table of situations is one to look things up in: there the *share* of false
+decisions among all is held at 1 − level (``statistics.benjamini_hochberg``). docs/statistics.md has the reasons and the
+measured error rates.
 """
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -37,12 +44,17 @@ import polars as pl
 
 from verdict.court import evidence as table_of
 from verdict.court import statistics
-from verdict.court.claims import CONDITIONS, Cell, Claims, SituationTest, Test
+from verdict.court.claims import CONDITIONS, Cell, Claims, Test
 from verdict.court.statistics import Estimate
 from verdict.errors import UserError
 
 LABELS = ("supported", "only_when", "tie", "contradicted", "inconclusive", "not_tried")
 DECIDED = ("supported", "tie", "contradicted")
+
+#: what the rows that tell the error due to test items are named by, beside the measurements they belong to
+ITEMS_METRIC = "{metric}.items_error"
+ITEMS_AGAINST = "against:{architecture}"
+ITEMS_COLUMNS = ("task", "variant", "matching", "size", "device")
 
 Row = dict[str, Any]
 Condition = tuple[Any, ...]
@@ -66,11 +78,21 @@ class Sides:
     baseline: float | None = None
     baseline_variant: str | None = None
     rows: list[Row] = field(default_factory=list)
+    #: rows with the standard error due to the sample of test items, one for each difference the effect is made of
+    items: list[Row] = field(default_factory=list)
+
+    @property
+    def items_error(self) -> float:
+        """Standard error due to test items; of a gain over a gain the sum, which no correlation can exceed."""
+        return math.fsum(row["value"] for row in self.items)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What the statistics say of one condition, before it is written down."""
+    """What the statistics say of one condition, before it is written down.
+
+    ``p`` is None where no test was possible; ``deviation`` is the standard deviation of one replicate's effect.
+    """
 
     label: str
     why: str
@@ -80,37 +102,60 @@ class Finding:
     left_out: int = 0
     favoured: Sequence[float] = ()
     against: Sequence[float] = ()
+    deviation: float = math.inf
+
+
+@dataclass(frozen=True)
+class Case:
+    """One condition of one test with what was found in it."""
+
+    test: Test
+    condition: Row
+    sides: Sides
+    finding: Finding
+    p_corrected: float | None = None
+    label: str = ""
+    why: str = ""
+    needed_pairs: int | None = None
 
 
 def judge(claims: Claims, evidence: pl.DataFrame) -> dict[str, Any]:
     """The verdict as JSON can hold it (no NaN, no infinities), in the docket's order.
 
-    ``claims``: per claim its label, ``corrected_label``, ``tests`` (one entry for each condition, see ``_entry``) and
-    the conditions ``when`` it is supported and ``unless`` (contradicted or a tie). ``areas`` and ``final``: label and
-    counts; ``final`` also has its own tests and, read off them, the ``situations``.
+    ``claims``: per claim its label (corrected over its area), ``uncorrected_label``, ``tests`` (one entry for
+    each condition, see ``_entry``) and the conditions ``when`` it is supported and ``unless`` (contradicted or a tie).
+    ``areas`` and ``final``: label and counts; ``final`` also has its own tests and, read off them, the ``situations``.
 
     ``evidence`` must have passed ``evidence.check``. Raises ``UserError`` when rows that a test selects name an
     architecture the docket does not know, differ in unit or direction, stand twice, or do not suit the effect.
     """
+    heard: dict[str, list[Case]] = {
+        claim.id: [case for test in claim.tests for case in _test(test, f"claims.{claim.id}", claims, evidence)]
+        for claim in claims.claims
+    }
+    for area in claims.areas:
+        members = [claim.id for claim in claims.claims if claim.area == area]
+        heard.update(zip(members, correct([heard[id] for id in members], claims.level), strict=True))
     judged: list[dict[str, Any]] = []
     for claim in claims.claims:
-        tests = [entry for test in claim.tests for entry in _test(test, f"claims.{claim.id}", claims, evidence)]
-        corrected = _correct(tests, claims.level)
+        tests = [_entry(case, claims.level) for case in heard[claim.id]]
         conditions = [{"test": t["name"], "metric": t["metric"], "label": t["label"], **t["condition"]} for t in tests]
-        label = combine(t["label"] for t in tests)
         judged.append(
             {
                 "id": claim.id,
                 "area": claim.area,
-                "label": label,
-                "corrected_label": combine(corrected),
+                "label": combine(t["label"] for t in tests),
+                "uncorrected_label": combine(t["uncorrected_label"] for t in tests),
                 "tests": tests,
                 "when": [c for c in conditions if c["label"] == "supported"],
                 "unless": [c for c in conditions if c["label"] in ("contradicted", "tie")],
             }
         )
-    finals = [(test, _test(test, "final", claims, evidence)) for test in claims.final.tests]
-    _correct([entry for _, entries in finals for entry in entries], claims.level)
+    asked = [case for test in claims.final.tests for case in _test(test, "final", claims, evidence)]
+    values = iter(statistics.benjamini_hochberg([case.finding.p for case in asked if case.finding.p is not None]))
+    answers = [_settled(case, None if case.finding.p is None else next(values), claims.level) for case in asked]
+    finals = [_entry(case, claims.level) for case in answers]
+    criteria = {test.name: test.criterion for test in claims.final.tests}
     return {
         "schema": 1,
         "level": claims.level,
@@ -120,10 +165,35 @@ def judge(claims: Claims, evidence: pl.DataFrame) -> dict[str, Any]:
         "areas": {area: _summary([c["label"] for c in judged if c["area"] == area]) for area in claims.areas},
         "final": {
             **_summary([claim["label"] for claim in judged]),
-            "tests": [entry for _, entries in finals for entry in entries],
-            "situations": [_situation(test, entry) for test, entries in finals for entry in entries],
+            "tests": finals,
+            "situations": [_situation(criteria[entry["name"]], entry) for entry in finals],
         },
     }
+
+
+def correct(claims: Sequence[Sequence[Case]], level: float) -> list[list[Case]]:
+    """The cases of an area's claims with their corrected p-values and the labels that survive the correction."""
+    tried = [[case.finding.p for case in cases if case.finding.p is not None] for cases in claims]
+    adjusted = iter(statistics.corrected([values for values in tried if values]))
+    told: list[list[Case]] = []
+    for cases, values in zip(claims, tried, strict=True):
+        own = iter(next(adjusted) if values else [])
+        told.append([_settled(case, None if case.finding.p is None else next(own), level) for case in cases])
+    return told
+
+
+def _settled(case: Case, p_corrected: float | None, level: float) -> Case:
+    """The case with its label; a decision that does not survive the correction is taken back."""
+    found = case.finding
+    if found.label not in DECIDED or p_corrected is None or p_corrected < 1 - level:
+        return replace(case, p_corrected=p_corrected, label=found.label, why=found.why, needed_pairs=found.needed_pairs)
+    needed = None
+    if found.estimate and found.p and case.test.effect != "share":
+        edges = _edges(borders(case.test))
+        distance = min(abs(found.estimate.value - edge) for edge in edges)
+        strict = 1 - (1 - level) * found.p / p_corrected  # the level that this test has to meet
+        needed = statistics.needed_pairs(found.deviation, distance, strict, found.estimate.items_error)
+    return replace(case, p_corrected=p_corrected, label="inconclusive", why="corrected", needed_pairs=needed)
 
 
 def combine(labels: Iterable[str]) -> str:
@@ -168,7 +238,7 @@ def decide(estimate: Estimate, limits: Borders) -> tuple[str, str]:
 def weigh(test: Test, sides: Sides, level: float) -> Finding:
     """Judge one condition from its two sides; raises ``UserError`` when the values do not suit the effect."""
     if any(math.isinf(value) for side in (sides.favoured, sides.against) for value in side.values()):
-        return _never(test, sides)
+        return _never(test, sides, level)
     counted = None in sides.favoured or None in sides.against
     if test.pairing == "independent" and not counted:
         favoured, against = list(sides.favoured.values()), list(sides.against.values())
@@ -199,14 +269,20 @@ def weigh(test: Test, sides: Sides, level: float) -> Finding:
             deviation = math.hypot(statistics.spread(first), statistics.spread(second))
         else:
             estimate = statistics.mean_interval(differences, level)
-        found = _finding(estimate, limits, deviation, level)
-    return Finding(
-        found.label, found.why, found.estimate, found.p, found.needed_pairs, left_out, tuple(favoured), tuple(against)
-    )
+        found = _finding(estimate, limits, deviation, level, sides.items_error)
+    return replace(found, left_out=left_out, favoured=tuple(favoured), against=tuple(against))
 
 
-def _finding(estimate: Estimate, limits: Borders, deviation: float, level: float) -> Finding:
+def _edges(limits: Borders) -> set[float]:
+    """Every border between two verdicts."""
+    return {limits.support, limits.contradict} | (set() if limits.equal is None else {limits.equal, -limits.equal})
+
+
+def _finding(replicates: Estimate, limits: Borders, deviation: float, level: float, items_error: float) -> Finding:
+    estimate = statistics.with_items(replicates, items_error, level)
     label, why = decide(estimate, limits)
+    if why == "one_replicate":
+        return Finding(label, why, estimate)
     ways = {
         "supported": statistics.p_above(estimate, limits.support),
         "contradicted": statistics.p_below(estimate, limits.contradict),
@@ -215,12 +291,11 @@ def _finding(estimate: Estimate, limits: Borders, deviation: float, level: float
         ways["tie"] = statistics.p_equivalent(estimate, limits.equal)
     p = ways.get(label, min(ways.values()))
     needed = None
-    if label == "inconclusive" and estimate.low is not None:
-        edges = {limits.support, limits.contradict}
-        edges |= set() if limits.equal is None else {limits.equal, -limits.equal}
-        needed = statistics.needed_pairs(deviation, min(abs(estimate.value - edge) for edge in edges), level)
+    if label == "inconclusive":
+        distance = min(abs(estimate.value - edge) for edge in _edges(limits))
+        needed = statistics.needed_pairs(deviation, distance, level, items_error)
     # doubled, so that p < 1 − level says the same as the two-sided interval
-    return Finding(label, why, estimate, min(1.0, 2 * p), needed)
+    return Finding(label, why, estimate, min(1.0, 2 * p), needed, deviation=deviation)
 
 
 def _share(
@@ -232,10 +307,11 @@ def _share(
     whole = [signed * (value - sides.baseline) for value in favoured]
     part = [signed * (value - sides.baseline) for value in against]
     if fmean(whole) <= 0:
-        return Finding("inconclusive", "no_gain", None)
+        return Finding("inconclusive", "no_gain", None, p=1.0)
     estimate = statistics.exact(part[0] / whole[0]) if is_exact else statistics.share_interval(part, whole, level)
     if estimate.low is None or estimate.high is None:
-        return Finding("inconclusive", "one_replicate" if estimate.pairs < 2 else "no_gain", estimate)
+        single = estimate.pairs < 2
+        return Finding("inconclusive", "one_replicate" if single else "no_gain", estimate, None if single else 1.0)
     # Fieller's interval is the inversion of this very test, so interval and p agree
     against_limit = (
         statistics.exact(part[0] - limit * whole[0])
@@ -243,38 +319,43 @@ def _share(
         else statistics.mean_interval([p - limit * w for p, w in zip(part, whole, strict=True)], level)
     )
     below, above = statistics.p_below(against_limit, 0.0), statistics.p_above(against_limit, 0.0)
-    if estimate.high < limit:
-        return Finding("supported", "beyond", estimate, min(1.0, 2 * below))
-    if estimate.low > limit:
-        return Finding("contradicted", "other_side", estimate, min(1.0, 2 * above))
     deviation = statistics.spread([p - estimate.value * w for p, w in zip(part, whole, strict=True)]) / fmean(whole)
-    needed = statistics.needed_pairs(deviation, abs(estimate.value - limit), level)
-    return Finding("inconclusive", "wide", estimate, min(1.0, 2 * min(below, above)), needed)
+    if estimate.high < limit:
+        label, why = "supported", "beyond"
+    elif estimate.low > limit:
+        label, why = "contradicted", "other_side"
+    else:
+        label, why = "inconclusive", "wide"
+    needed = None
+    if label == "inconclusive":
+        needed = statistics.needed_pairs(deviation, abs(estimate.value - limit), level)
+    p = min(1.0, 2 * min(below, above))
+    return Finding(label, why, estimate, p, needed, deviation=deviation)
 
 
-def _never(test: Test, sides: Sides) -> Finding:
+def _never(test: Test, sides: Sides, level: float) -> Finding:
     """“Never reached within the budget” is censored, not a number: it decides only when it is unanimous."""
     if test.effect == "share":
         raise UserError(f"the test {test.name}: a share needs finite values, but '{test.metric}' was never reached")
-    sizes = min(len(sides.favoured), len(sides.against))
-    lost, won = ("contradicted", "supported") if _sign(test, sides.rows) < 0 else ("supported", "contradicted")
-    favoured = [math.isinf(value) for value in sides.favoured.values()]
-    against = [math.isinf(value) for value in sides.against.values()]
-    label, why = "inconclusive", "never_mixed"
+    values = tuple(sides.favoured.values()), tuple(sides.against.values())
+    (lost, won) = ("contradicted", "supported") if _sign(test, sides.rows) < 0 else ("supported", "contradicted")
+    favoured, against = [math.isinf(value) for value in values[0]], [math.isinf(value) for value in values[1]]
+    label, why, p = "inconclusive", "never_mixed", 1.0
     if all(favoured) and all(against):
         why = "never_both"
     elif all(favoured) and not any(against):
-        label, why = lost, "never"
+        label, p = lost, statistics.p_never(len(favoured), len(against))
     elif all(against) and not any(favoured):
-        label, why = won, "never"
-    if label != "inconclusive" and sizes < 2:
-        label, why = "inconclusive", "one_replicate"
-    values = tuple(sides.favoured.values()), tuple(sides.against.values())
-    return Finding(label, why, None, favoured=values[0], against=values[1])
+        label, p = won, statistics.p_never(len(against), len(favoured))
+    if label in DECIDED:
+        label, why = (label, "never") if p < 1 - level else ("inconclusive", "never_few")
+    if min(len(favoured), len(against)) < 2:
+        return Finding("inconclusive", "one_replicate", None, favoured=values[0], against=values[1])
+    return Finding(label, why, None, p, favoured=values[0], against=values[1])
 
 
-def _test(test: Test, place: str, claims: Claims, evidence: pl.DataFrame) -> list[dict[str, Any]]:
-    """One entry for each condition in which both sides were measured, or a single one that says “not tried”."""
+def _test(test: Test, place: str, claims: Claims, evidence: pl.DataFrame) -> list[Case]:
+    """One case for each condition in which both sides were measured, or a single one that says “not tried”."""
     where = f"{place}.tests.{test.name}"
     rows = _select(evidence, test, test.select)
     for name in sorted({row["architecture"] for row in rows}):
@@ -284,21 +365,23 @@ def _test(test: Test, place: str, claims: Claims, evidence: pl.DataFrame) -> lis
                 "add it under 'architectures' or correct the evidence"
             )
     reference = _select(evidence, test, {**test.select, **test.relative_to}) if test.relative_to else []
-    entries = []
+    cases = []
     for condition, here in sorted(_grouped(rows, test.by).items(), key=lambda item: _order(item[0])):
         sides = _sides(test, here, reference, evidence, where)
         if sides is None:
             continue
         _agree(sides.rows, where)
-        finding = weigh(test, sides, claims.level)
-        entries.append(_entry(test, finding, sides, dict(zip(test.by, condition, strict=True)), claims.level))
-    return entries or [_entry(test, Finding("not_tried", "no_evidence", None), Sides({}, {}), {}, claims.level)]
+        told = dict(zip(test.by, condition, strict=True))
+        cases.append(Case(test, told, sides, weigh(test, sides, claims.level)))
+    return cases or [Case(test, {}, Sides({}, {}), Finding("not_tried", "no_evidence", None))]
 
 
 def _sides(test: Test, here: list[Row], reference: list[Row], evidence: pl.DataFrame, where: str) -> Sides | None:
     """Both sides of one condition, or None when one of them was not measured there."""
     found: dict[str, dict[int | None, float]] = {}
     used: list[Row] = []
+    items: list[Row] = []
+    parts: list[list[Row]] = [[], []]  # the rows of both sides, and of what they are relative to
     baseline = baseline_variant = None
     if test.baseline:
         best = _best_baseline(test, sorted({row["task"] for row in here}), evidence, here, where)
@@ -313,6 +396,7 @@ def _sides(test: Test, here: list[Row], reference: list[Row], evidence: pl.DataF
         rows = [row for row in here if row["architecture"] == side]
         values = _by_replicate(rows, where)
         used += rows
+        parts[0] += rows
         if test.relative_to:
             same = [column for column in test.by if column not in test.relative_to]
             others = [
@@ -325,10 +409,39 @@ def _sides(test: Test, here: list[Row], reference: list[Row], evidence: pl.DataF
                 raise UserError(f"{where}: a gain needs finite values, but '{test.metric}' was never reached")
             values = {key: value - before[key] for key, value in values.items() if key in before}
             used += others
+            parts[1] += others
         if not values:
             return None
         found[side] = values
-    return Sides(found[test.favoured], found[test.against], baseline, baseline_variant, used)
+    if test.effect == "difference" and not test.baseline:
+        items = [row for rows in parts if rows for row in _items(test, rows, evidence, where)]
+    return Sides(found[test.favoured], found[test.against], baseline, baseline_variant, used, items)
+
+
+def _items(test: Test, rows: list[Row], evidence: pl.DataFrame, where: str) -> list[Row]:
+    """The row, if there is one, that tells how much these two sides' difference owes to the sample of test items."""
+    found = evidence.filter(pl.col("metric") == ITEMS_METRIC.format(metric=test.metric))
+    if found.is_empty():
+        return []
+    for column in ITEMS_COLUMNS:
+        found = found.filter(pl.col(column).is_in(sorted({row[column] for row in rows})))
+    pairs = [
+        (pl.col("architecture") == one) & (pl.col("variable") == ITEMS_AGAINST.format(architecture=other))
+        for one, other in ((test.favoured, test.against), (test.against, test.favoured))
+    ]
+    told = found.filter(pairs[0] | pairs[1]).to_dicts()
+    if len(told) > 1:
+        raise UserError(
+            f"{where}: the evidence has several rows of {told[0]['metric']} for {test.favoured} and {test.against} "
+            f"(runs {told[0]['run']}, {told[1]['run']}); remove all but one"
+        )
+    for row in told:
+        if row["unit"] != rows[0]["unit"] or not 0 <= row["value"] < math.inf:
+            raise UserError(
+                f"{where}: {row['metric']} is {row['value']:g} {row['unit']} in run {row['run']}; "
+                f"it must be a standard error in {rows[0]['unit']}"
+            )
+    return told
 
 
 def _best_baseline(test: Test, tasks: list[str], evidence: pl.DataFrame, here: list[Row], where: str) -> Row | None:
@@ -445,21 +558,12 @@ def _order(condition: Condition) -> list[tuple[bool, Any]]:
     return [(cell is not None, "" if cell is None else cell) for cell in condition]
 
 
-def _correct(entries: list[dict[str, Any]], level: float) -> list[str]:
-    """Write Holm's adjusted p into the entries; return their labels with decisions that do not survive taken back."""
-    tested = [entry for entry in entries if entry["p"] is not None]
-    for entry, adjusted in zip(tested, statistics.holm([entry["p"] for entry in tested]), strict=True):
-        entry["p_holm"] = adjusted
-    return [
-        "inconclusive"
-        if entry["label"] in DECIDED and entry["p_holm"] is not None and entry["p_holm"] >= 1 - level
-        else entry["label"]
-        for entry in entries
-    ]
+def _entry(case: Case, level: float) -> dict[str, Any]:
+    """One judged condition as it stands in verdict.json; values are turned back from the effect's scale.
 
-
-def _entry(test: Test, finding: Finding, sides: Sides, condition: Row, level: float) -> dict[str, Any]:
-    """One judged condition as it stands in verdict.json; values are turned back from the effect's scale."""
+    The two parts of the standard error stay on it: the metric's unit, of the logarithm for a ratio, of the share.
+    """
+    test, sides, finding = case.test, case.sides, case.finding
     estimate = finding.estimate
     back = math.exp if test.effect == "ratio" else float
     compared = [row for row in sides.rows if row["architecture"] in (test.favoured, test.against)]
@@ -492,20 +596,23 @@ def _entry(test: Test, finding: Finding, sides: Sides, condition: Row, level: fl
         "estimate": shown(estimate.value) if estimate else None,
         "low": shown(estimate.low) if estimate else None,
         "high": shown(estimate.high) if estimate else None,
-        "exact": bool(estimate and estimate.error == 0 and estimate.freedom is None),
+        "exact": bool(estimate and estimate.error == 0 and estimate.freedom is None and not estimate.items_error),
         "never": finding.why.startswith("never"),
         "pairs": estimate.pairs if estimate else min(len(finding.favoured), len(finding.against)),
         "left_out": finding.left_out,
         "favoured_mean": middle(finding.favoured),
         "against_mean": middle(finding.against),
         "baseline_mean": table_of.finite(sides.baseline),
-        "condition": _condition(test, condition, compared),
-        "label": finding.label,
-        "why": finding.why,
+        "replicates_error": estimate.error if estimate else None,
+        "items_error": estimate.items_error if estimate and sides.items else None,
+        "condition": _condition(test, case.condition, compared),
+        "label": case.label,
+        "uncorrected_label": finding.label,
+        "why": case.why,
         "p": finding.p,
-        "p_holm": None,
-        "runs": sorted({row["run"] for row in sides.rows}),
-        "needed_pairs": finding.needed_pairs,
+        "p_corrected": case.p_corrected,
+        "runs": sorted({row["run"] for row in [*sides.rows, *sides.items]}),
+        "needed_pairs": case.needed_pairs,
     }
 
 
@@ -527,16 +634,16 @@ def _exp(value: float) -> float:
     return math.exp(value) if value < 700 else math.inf
 
 
-def _situation(test: SituationTest, entry: dict[str, Any]) -> dict[str, Any]:
+def _situation(criterion: str, entry: dict[str, Any]) -> dict[str, Any]:
     favoured = {
-        "supported": test.favoured,
-        "contradicted": test.against,
+        "supported": entry["favoured"],
+        "contradicted": entry["against"],
         "tie": "no_difference",
     }.get(entry["label"], "unresolved")
     return {
-        "criterion": test.criterion,
-        "metric": test.metric,
-        "test": test.name,
+        "criterion": criterion,
+        "metric": entry["metric"],
+        "test": entry["name"],
         **entry["condition"],
         "favoured": favoured,
         **{key: entry[key] for key in ("label", "why", "effect", "estimate", "low", "high", "runs")},

@@ -2,13 +2,15 @@
 
 Effects are differences, logarithms of ratios, or shares of a gain. Intervals are Student's t on paired replicates
 (Student 1908), Welch's for unpaired ones (Welch 1947) and Fieller's for shares (Fieller 1954), which is exact where a
-ratio of means is wanted and says honestly when the denominator is not clear of zero. Equivalence is two one-sided
-tests (Schuirmann 1987), many tests at once are corrected by Holm's step-down (Holm 1979).
+ratio of means is wanted and says honestly when the denominator is not clear of zero. A second source of error, the
+sample of test items, is added to the replicates' (Zou & Donner 2008). Equivalence is two one-sided tests (Schuirmann
+1987); many tests at once are corrected by Holm's step-down (1979) or by Benjamini and Hochberg's step-up (1995).
+How often all this errs is measured by benchmarks/judge_simulation.py and told in docs/statistics.md.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from scipy.special import stdtr, stdtrit  # Student's t alone: scipy.stats would cost a second at start
@@ -18,8 +20,9 @@ from scipy.special import stdtr, stdtrit  # Student's t alone: scipy.stats would
 class Estimate:
     """An effect with its interval. ``low``/``high`` are None when the data cannot give one (a single replicate).
 
-    ``error`` is the standard error (0 for a value that is exact, None when unknown), ``freedom`` the t distribution's
-    degrees of freedom (None when exact or unknown), ``pairs`` the number of replicates behind it.
+    ``error`` is the standard error over replicates (0 for a value that is exact, None when unknown), ``freedom`` the t
+    distribution's degrees of freedom (None when exact or unknown), ``pairs`` the number of replicates behind it,
+    ``items_error`` the standard error due to the sample of test items as far as the replicates do not show it.
     """
 
     value: float
@@ -28,6 +31,7 @@ class Estimate:
     error: float | None
     freedom: float | None
     pairs: int
+    items_error: float = 0.0
 
 
 def exact(value: float) -> Estimate:
@@ -64,6 +68,25 @@ def welch_interval(favoured: Sequence[float], against: Sequence[float], level: f
     error = math.sqrt(variance)
     half = quantile(level, freedom) * error
     return Estimate(centre, centre - half, centre + half, error, freedom, pairs)
+
+
+def with_items(estimate: Estimate, items_error: float, level: float) -> Estimate:
+    """The same effect with the standard error due to the sample of test items beside that due to the replicates.
+
+    The half-widths are added in quadrature (Zou & Donner 2008). Satterthwaite's rule, which adds the errors and blends
+    their degrees of freedom, would make the interval of three replicates *narrower* where little error is added.
+    Without an error of the replicates (a single one) there is still no interval.
+    """
+    if estimate.error is None or items_error == 0:
+        return estimate
+    half = half_width(level, estimate.error, estimate.freedom, items_error)
+    return replace(estimate, low=estimate.value - half, high=estimate.value + half, items_error=items_error)
+
+
+def half_width(level: float, error: float, freedom: float | None, items_error: float) -> float:
+    """Of the interval: Student's for the replicates' error, the normal one for the items', added in quadrature."""
+    replicates = quantile(level, freedom) * error if freedom is not None else 0.0
+    return math.hypot(replicates, quantile(level, math.inf) * items_error)
 
 
 def share_interval(part: Sequence[float], whole: Sequence[float], level: float) -> Estimate:
@@ -107,24 +130,31 @@ def quantile(level: float, freedom: float) -> float:
 
 def p_above(estimate: Estimate, border: float) -> float:
     """One-sided p-value of “the effect is at most ``border``”: small when it is clearly above. 1 when unknown."""
-    if estimate.low is None or estimate.error is None:
-        return 1.0
-    distance = estimate.value - border
-    if estimate.error == 0:
-        return 0.0 if distance > 0 else 1.0
-    assert estimate.freedom is not None
-    return float(stdtr(estimate.freedom, -distance / estimate.error))
+    return 1.0 if estimate.low is None else _tail(estimate, estimate.value - border)
 
 
 def p_below(estimate: Estimate, border: float) -> float:
     """One-sided p-value of “the effect is at least ``border``”: small when it is clearly below. 1 when unknown."""
-    if estimate.low is None or estimate.error is None:
-        return 1.0
-    distance = border - estimate.value
-    if estimate.error == 0:
+    return 1.0 if estimate.low is None else _tail(estimate, border - estimate.value)
+
+
+def _tail(estimate: Estimate, distance: float) -> float:
+    """The one-sided error rate at which the interval's half-width is ``distance``; interval and p thus agree."""
+    error, freedom, items_error = estimate.error or 0.0, estimate.freedom, estimate.items_error
+    if error == 0 and items_error == 0:
         return 0.0 if distance > 0 else 1.0
-    assert estimate.freedom is not None
-    return float(stdtr(estimate.freedom, -distance / estimate.error))
+    if distance < 0:
+        return 1.0 - _tail(estimate, -distance)
+    alone = [float(stdtr(freedom, -distance / error))] if error and freedom is not None else []
+    alone += [float(stdtr(math.inf, -distance / items_error))] if items_error else []
+    if len(alone) == 1:
+        return alone[0]
+    low, high = max(*alone, 1e-300), 0.5  # both errors together leave more to chance than either alone
+    for _ in range(60):
+        middle = math.sqrt(low * high)
+        wide = half_width(1 - 2 * middle, error, freedom, items_error) > distance
+        low, high = (middle, high) if wide else (low, middle)
+    return high
 
 
 def p_equivalent(estimate: Estimate, margin: float) -> float:
@@ -142,17 +172,64 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def needed_pairs(deviation: float, distance: float, level: float, limit: int = 10_000) -> int | None:
+def benjamini_hochberg(values: Sequence[float]) -> list[float]:
+    """Step-up adjusted p-values, in the order given: of what is found at most that share is false, on average."""
+    order = sorted(range(len(values)), key=lambda index: values[index], reverse=True)
+    adjusted, running = [0.0] * len(values), 1.0
+    for place, index in enumerate(order):
+        running = min(running, len(values) / (len(values) - place) * values[index])
+        adjusted[index] = running
+    return adjusted
+
+
+def corrected(claims: Sequence[Sequence[float]]) -> list[list[float]]:
+    """p-values of several claims' tests, adjusted so that the chance of any false find among all stays below the level.
+
+    Within a claim by Holm; but a claim all of whose tests succeed needs no correction over them, since to be wrong as
+    a whole it suffices to be wrong in one given test (intersection-union, Berger 1982). Over the claims by Holm again:
+    each has an equal part of the level and hands it on once all of its own tests have succeeded (Bretz et al. 2009).
+    Every claim must have a test.
+    """
+    largest = [max(values) for values in claims]
+    within = [[min(step, most) for step in holm(values)] for values, most in zip(claims, largest, strict=True)]
+    adjusted = [[1.0] * len(values) for values in claims]
+    order = sorted(range(len(claims)), key=lambda index: largest[index])
+    succeeded = 0.0  # the level from which on every claim so far succeeds in all of its tests
+    for rank, first in enumerate(order):
+        parts = len(order) - rank
+        for index in order[rank:]:
+            adjusted[index] = [
+                min(old, max(succeeded, min(1.0, parts * value)))
+                for old, value in zip(adjusted[index], within[index], strict=True)
+            ]
+        succeeded = max(succeeded, min(1.0, parts * largest[first]))
+    return adjusted
+
+
+def p_never(lost: int, won: int) -> float:
+    """p-value of “one side never reached it in ``lost`` runs, the other always did in ``won``”, either way round.
+
+    Barnard's exact test (1945) of two equal chances: the greatest probability that any common chance q of failing
+    gives to this most extreme table, q^lost (1 − q)^won at q = lost / (lost + won), doubled for two sides.
+    """
+    runs = lost + won
+    return min(1.0, 2 * (lost / runs) ** lost * (won / runs) ** won)
+
+
+def needed_pairs(
+    deviation: float, distance: float, level: float, items_error: float = 0.0, limit: int = 10_000
+) -> int | None:
     """Replicates until the half-width is below ``distance`` if the spread stays as seen.
 
     ``deviation`` is the standard deviation of one replicate's effect, ``distance`` that from the estimate to the
-    nearest border between two verdicts. None when it would take more than ``limit``: more runs are not the answer.
+    nearest border between two verdicts; ``items_error`` does not shrink with replicates. None when it would take more
+    than ``limit``: more runs are not the answer.
     """
     if distance <= 0 or not math.isfinite(deviation):
         return None
 
     def enough(count: int) -> bool:
-        return quantile(level, count - 1) * deviation / math.sqrt(count) < distance
+        return half_width(level, deviation / math.sqrt(count), count - 1, items_error) < distance
 
     if not enough(limit):
         return None
