@@ -25,7 +25,7 @@ from verdict.provenance import code_digest
 from verdict.training import store
 from verdict.training.batches import open_split
 from verdict.training.loop import StoppedError, train
-from verdict.training.settings import Job
+from verdict.training.settings import IN_NATS, Job
 
 
 def run(job: Job, tokens: Path, out: Path, start: Path | None) -> None:
@@ -60,8 +60,7 @@ def run(job: Job, tokens: Path, out: Path, start: Path | None) -> None:
     done = train(job, model, data, validation, piece_bytes, precision, out, begun_with)
     store.save(out, model, job.architecture, inner)
     write_text(out / "history.jsonl", "".join(json.dumps(point) + "\n" for point in done.history))
-    unit = "bit/byte" if job.objective != "classification" else "nat"
-    metric = "valid_bits_per_byte" if job.objective != "classification" else "valid_loss"
+    metric, unit = ("valid_loss", "nat") if job.objective in IN_NATS else ("valid_bits_per_byte", "bit/byte")
     report.add(metric, done.history[-1]["valid_loss"], unit, "lower")
     report.add("train_tokens", done.tokens, "token", "neither")
     report.add("train_flops", done.flops, "FLOP", "neither")
