@@ -2,7 +2,7 @@
 
 Takes folders of models and data/tokens/{task} as ``verdict.tokens.algorithms`` left it; leaves in each evaluation.json
 (rows): accuracy by length (trained, twice, four times), by distance back to the answer's earliest cause, and by number
-of pairs. With ``--baseline`` it leaves the rows by length and pairs for guessing the most frequent answer.
+of pairs. With ``--baseline`` it leaves the rows by length and pairs for answers that need no algorithm.
 Evaluation is in fp32 with the right earlier outputs shown (teacher forcing), one path for every architecture.
 """
 
@@ -59,15 +59,35 @@ def model_answers(model: LanguageModel) -> Answerer:
     return answer
 
 
-def guess_answers(tokens: Path) -> Answerer:
-    """Always the most frequent answer of the training split (the smallest of equals)."""
-    asked = np.load(tokens / "train.where.npy", mmap_mode="r")
-    most = int(np.bincount(np.load(tokens / "train.answers.npy", mmap_mode="r")[asked]).argmax())
+def answer_counts(tokens: Path) -> Tensor:
+    """How often each piece is an answer of the training split, [V]."""
+    answers, asked = (np.load(tokens / f"train.{name}.npy", mmap_mode="r") for name in ("answers", "where"))
+    return torch.from_numpy(np.bincount(answers[asked], minlength=read_json(tokens / "tokens.json")["vocabulary"]))
+
+
+def guess_answers(counts: Tensor) -> Answerer:
+    """Always the most frequent answer (the smallest of equals); ``counts`` [V]."""
+    most = int(counts.argmax())
 
     def answer(batch: Batch) -> Tensor:
         return torch.full_like(batch["truth"], most)
 
     return answer
+
+
+def latest_answers(counts: Tensor) -> Answerer:
+    """The piece last read that is ever an answer (``counts`` [V]): what it takes to know which pieces are answers, but
+    not which is asked. In recall it is the last value, right for one of the pairs."""
+
+    def answer(batch: Batch) -> Tensor:
+        tokens = batch["tokens"]
+        place = torch.where(counts[tokens] > 0, torch.arange(tokens.shape[1]), 0).cummax(1).values
+        return tokens.gather(1, place)[batch["where"]]
+
+    return answer
+
+
+BASELINES: dict[str, Callable[[Tensor], Answerer]] = {"guess": guess_answers, "latest": latest_answers}
 
 
 @torch.inference_mode()
@@ -115,15 +135,19 @@ def run(settings: Settings, folder: Path, tokens: Path) -> None:
 
 
 def run_baseline(settings: Settings, tokens: Path, out: Path) -> None:
-    """Write what guessing scores on the same splits."""
+    """Write what each baseline scores on the same splits."""
     task = read_json(tokens / "tokens.json")["settings"]["task"]
     report = Report(
         f"baselines/{task}", {"settings": asdict(settings)}, experiment="baseline", task=task,
-        architecture="baseline", variant="guess", device="cpu",
+        architecture="baseline", device="cpu",
     )  # fmt: skip
-    for share in shares(guess_answers(tokens), settings, tokens, torch.device("cpu")):
-        if share.variable != "distance":  # a guess looks at nothing, near or far
-            report.add("accuracy", share.percent, "%", "higher", variable=share.variable, at=share.at)
+    counts = answer_counts(tokens)
+    for name, make in BASELINES.items():
+        for share in shares(make(counts), settings, tokens, torch.device("cpu")):
+            # by distance the splits would have to be told apart by the variant, which is the baseline's name
+            if share.variable != "distance":
+                columns = {"variable": share.variable, "at": share.at, "variant": name}
+                report.add("accuracy", share.percent, "%", "higher", **columns)
     report.write(out)
 
 
@@ -135,7 +159,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--models", type=Path, nargs="+", help="folders of trained models of the task")
-    what.add_argument("--baseline", type=Path, help="file to write the rows of guessing to")
+    what.add_argument("--baseline", type=Path, help="file to write the rows of the baselines to")
     given = parser.parse_args()
     prepare(given.threads)
     settings = Settings(**given.settings)
