@@ -99,6 +99,7 @@ OBJECTIVE_FAMILY = {
     "sequence_pairs": "encoder_decoder",
     "masked": "masked_encoder",
     "classification": "masked_encoder",
+    "answers": "language_model",
 }
 
 

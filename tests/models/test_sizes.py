@@ -116,6 +116,7 @@ def batch_of(objective: str) -> dict[str, torch.Tensor]:
         },
         "masked": {"tokens": hidden, "lengths": lengths, "where": where, "truth": tokens[where]},
         "classification": {"tokens": tokens, "lengths": lengths, "label": torch.tensor([0, 1, 1])},
+        "answers": {"tokens": tokens, "where": where, "truth": tokens[where]},
     }[objective]  # fmt: skip
 
 
@@ -124,6 +125,7 @@ FAMILY_OF = {
     "sequence_pairs": "encoder_decoder",
     "masked": "masked_encoder",
     "classification": "masked_encoder",
+    "answers": "language_model",
 }
 
 

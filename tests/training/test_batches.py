@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from verdict.errors import UserError
 from verdict.tokens import tokenizer as bpe
 from verdict.tokens.arrays import Records
-from verdict.training.batches import Batch, Source, Windows, labelled, masked, open_split, pad, pairs
+from verdict.training.batches import Batch, Source, Windows, answers, labelled, masked, open_split, pad, pairs
 from verdict.training.settings import Training
 
 VOCABULARY = 300
@@ -79,10 +79,11 @@ def sources() -> dict[str, Source]:
         "pairs": pairs(text, records(lengths[::-1]), 256),
         "masked": masked(text, VOCABULARY, 0.15, 256),
         "labelled": labelled(text, np.arange(120) % 2, 256),
+        "answers": answers(text, text.pieces[::-1], text.pieces % 2 == 0, 64),
     }
 
 
-@pytest.mark.parametrize("kind", ["windows", "pairs", "masked", "labelled"])
+@pytest.mark.parametrize("kind", ["windows", "pairs", "masked", "labelled", "answers"])
 def test_seed_and_epoch_decide_the_batches_alone(kind: str):
     one, other = sources()[kind], sources()[kind]
     list(one.epoch(3, 4))  # what was asked before does not matter
@@ -162,6 +163,36 @@ def test_masked_pieces_are_the_originals_and_hidden_as_bert_hides_them():
     assert fates["masked"] / total == pytest.approx(0.8, abs=0.04)
     assert fates["replaced"] / total == pytest.approx(0.1, abs=0.03)
     assert fates["kept"] / total == pytest.approx(0.1, abs=0.03)
+
+
+@EXAMPLES
+@given(lengths=LENGTHS, budget=st.integers(16, 300), seed=st.integers(0, 9))
+def test_answers_come_in_batches_of_one_length_with_the_records_own_questions(
+    lengths: list[int], budget: int, seed: int
+):
+    text = records(lengths)
+    number = np.arange(len(text.pieces), dtype=np.uint16)  # the answer tells the position in the file
+    where = np.random.default_rng(seed).random(len(number)) < 0.5
+    made = answers(text, number, where, budget)
+    for batches, whole in ((list(made.in_order()), True), (list(made.epoch(seed, 0)), False)):
+        asked = Counter(answer for batch in batches for answer in batch["truth"].tolist())
+        assert not asked or max(asked.values()) == 1
+        assert not whole or sorted(asked) == number[where].tolist()
+        for batch in batches:
+            assert batch["tokens"].numel() <= budget or len(batch["tokens"]) == 1
+            assert (batch["tokens"][:, :-1] != bpe.END).all()  # every record ends where its row ends
+            assert (batch["tokens"][:, -1] == bpe.END).all()
+            assert batch["tokens"][batch["where"]].tolist() == text.pieces[batch["truth"].numpy()].tolist()
+    sizes = [(batch["tokens"].shape[1], len(batch["tokens"])) for batch in batches]
+    assert len(set(sizes)) == len({length for length, _ in sizes})  # all of a length count alike
+    assert {length for length, _ in sizes} == set(lengths)
+
+
+def test_the_first_records_are_asked_when_not_all_are():
+    text = records([5, 3, 5, 3, 5])
+    made = answers(text, text.pieces, text.pieces > 0, 100)
+    assert [len(batch["tokens"]) for batch in made.in_order(3)] == [1, 2]
+    assert next(made.in_order(1))["truth"].tolist() == text[0].tolist()
 
 
 def test_padding_goes_to_the_right():

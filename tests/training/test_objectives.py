@@ -13,15 +13,17 @@ from torch import nn
 
 from verdict.tokens import tokenizer as bpe
 from verdict.tokens.arrays import Records
-from verdict.training.batches import Source, Windows, labelled, masked, pairs
+from verdict.training.batches import Source, Windows, answers, labelled, masked, pairs
 from verdict.training.loop import evaluate, loss_of
 from verdict.training.objectives import OBJECTIVES
+from verdict.training.settings import IN_NATS
 
 FAMILY = {
     "language_model": "language_model",
     "sequence_pairs": "encoder_decoder",
     "masked": "masked_encoder",
     "classification": "masked_encoder",
+    "answers": "language_model",
 }
 BYTES = torch.arange(VOCABULARY) % 5  # special pieces stand for bytes here too, so that none is forgotten
 
@@ -39,6 +41,7 @@ def source_of(objective: str, batch_tokens: int) -> Source:
         "sequence_pairs": lambda: pairs(text, other, batch_tokens),
         "masked": lambda: masked(text, VOCABULARY, 0.2, batch_tokens),
         "classification": lambda: labelled(text, np.arange(40) % 3, batch_tokens),
+        "answers": lambda: answers(text, other.pieces, flat % 3 == 0, batch_tokens),
     }[objective]()
 
 
@@ -61,9 +64,9 @@ def test_a_uniform_model_pays_the_logarithm_of_its_choices(objective: str):
     totals = evaluate(Uniform(), source_of(objective, 128).in_order(), OBJECTIVES[objective], BYTES)
     choices = 3 if objective == "classification" else VOCABULARY
     assert totals["nats"] == pytest.approx(totals["predicted"] * math.log(choices), rel=1e-6)
-    if objective == "classification":
+    if objective in IN_NATS:
         assert totals["bytes"] == 0
-        assert loss_of(totals) == pytest.approx(math.log(3), rel=1e-6)
+        assert loss_of(totals) == pytest.approx(math.log(choices), rel=1e-6)
     else:
         bits = math.log2(VOCABULARY) * totals["predicted"] / totals["bytes"]
         assert loss_of(totals) == pytest.approx(bits, rel=1e-6)
@@ -84,8 +87,9 @@ def test_predictions_bytes_and_pieces_are_counted_once(objective: str):
         seen = int(batch["source_lengths"].sum() + batch["target_lengths"].sum())
     else:
         truth = batch["truth"] if objective == "masked" else torch.empty(0, dtype=torch.long)
-        seen = int(batch["lengths"].sum())
-    assert found.predicted == (len(truth) or len(batch.get("label", ())))
+        seen = int(batch["lengths"].sum()) if objective != "answers" else batch["tokens"].numel()
+    predicted = {"classification": lambda: len(batch["label"]), "answers": lambda: int(batch["where"].sum())}
+    assert found.predicted == predicted.get(objective, lambda: len(truth))()
     assert found.bytes == int(BYTES[truth].sum())
     assert found.seen == seen
 

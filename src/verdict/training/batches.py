@@ -181,6 +181,61 @@ def labelled(text: Records, labels: np.ndarray, batch_tokens: int) -> Buckets:
     return Buckets(text.lengths[:, None], batch_tokens, collate)
 
 
+class EqualLengths:
+    """Records batched with others of exactly their length, so that nothing is padded.
+
+    ``lengths`` [N] are the pieces of each record; ``collate`` turns record numbers into a batch.
+    """
+
+    def __init__(self, lengths: np.ndarray, batch_tokens: int, collate: Callable[[np.ndarray], Batch]) -> None:
+        self.lengths, self.batch_tokens, self.collate = lengths, batch_tokens, collate
+
+    def _cut(self, order: np.ndarray) -> Iterator[list[np.ndarray]]:
+        """For each length the batches of an order of records, the last one perhaps smaller."""
+        for length in np.unique(self.lengths[order]):
+            mine, rows = order[self.lengths[order] == length], max(1, self.batch_tokens // int(length))
+            yield [mine[i : i + rows] for i in range(0, len(mine), rows)]
+
+    def epoch(self, seed: int, epoch: int) -> Iterator[Batch]:
+        rng = np.random.default_rng((seed, epoch))
+        batches: list[np.ndarray] = []
+        for of_length in self._cut(rng.permutation(len(self.lengths))):
+            # a last, smaller batch would get a larger weight for each of its records
+            batches += [batch for batch in of_length if len(batch) == len(of_length[0])]
+        for number in rng.permutation(len(batches)):
+            yield self.collate(batches[number])
+
+    def in_order(self, records: int = 0) -> Iterator[Batch]:
+        for of_length in self._cut(np.arange(records or len(self.lengths))[: len(self.lengths)]):
+            yield from map(self.collate, of_length)
+
+
+def answers(text: Records, right: np.ndarray, where: np.ndarray, batch_tokens: int) -> EqualLengths:
+    """Batches of ``tokens`` [B, T], ``where`` [B, T] bool (an answer is asked there) and ``truth`` [M].
+
+    ``right`` and ``where`` are as long as the text's pieces; the answer at a position may be no piece of the text.
+    """
+    lengths, starts = text.lengths, text.ends - text.lengths
+
+    def collate(index: np.ndarray) -> Batch:
+        pieces = starts[index, None] + np.arange(lengths[index[0]])
+        asked = where[pieces]
+        return {
+            "tokens": torch.from_numpy(text.pieces[pieces].astype(np.int64)),
+            "where": torch.from_numpy(asked),
+            "truth": torch.from_numpy(right[pieces][asked].astype(np.int64)),
+        }
+
+    return EqualLengths(lengths, batch_tokens, collate)
+
+
+def open_answers(folder: Path | str, split: str, batch_tokens: int) -> EqualLengths:
+    """The batches of a split that ``verdict.tokens.algorithms`` wrote."""
+    folder = Path(folder)
+    right, where = (np.load(folder / f"{split}.{name}.npy", mmap_mode="r") for name in ("answers", "where"))
+    return answers(Records.open(folder, f"{split}.text"), right, where, batch_tokens)
+
+
 def open_split(
     folder: Path | str, objective: str, split: str, training: "TrainingLike", vocabulary: int, records: int = 0
 ) -> Source:
@@ -200,6 +255,8 @@ def open_split(
     if objective == "classification":
         text = opened(f"{split}.text")
         return labelled(text, np.load(folder / f"{split}.label.npy")[: len(text)], training.batch_tokens)
+    if objective == "answers":
+        return open_answers(folder, split, training.batch_tokens)
     raise UserError(f"objective '{objective}' is unknown")
 
 

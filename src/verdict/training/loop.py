@@ -84,7 +84,7 @@ def evaluate(
 
 
 def loss_of(totals: dict[str, float]) -> float:
-    """Bits per byte, or nats per prediction where predictions stand for no bytes (classes)."""
+    """Bits per byte, or nats per prediction where predictions stand for no bytes (classes, answers)."""
     if totals["bytes"]:
         return totals["nats"] / math.log(2) / totals["bytes"]
     return totals["nats"] / totals["predicted"]

@@ -21,7 +21,7 @@ class Cost(NamedTuple):
 
     nats: Tensor  # scalar: summed negative log-likelihood
     predicted: int  # predictions it sums over
-    bytes: int  # bytes of text that those predictions stand for (0 for classes)
+    bytes: int  # bytes of text that those predictions stand for (0 for classes and answers)
     seen: int  # pieces read, padding not counted
 
 
@@ -58,6 +58,13 @@ def classification(model: MaskedEncoder, batch: Batch, piece_bytes: Tensor) -> C
     return Cost(_nats(logits, batch["label"]), len(batch["label"]), 0, int(batch["lengths"].sum()))
 
 
+def answers(model: LanguageModel, batch: Batch, piece_bytes: Tensor) -> Cost:
+    """The answers that are asked, each from the pieces up to its own position."""
+    tokens, truth = batch["tokens"], batch["truth"]
+    hidden = model(tokens)[batch["where"]]
+    return Cost(_nats(model.logits(hidden), truth), len(truth), 0, tokens.numel())
+
+
 def _nats(logits: Tensor, truth: Tensor) -> Tensor:
     return F.cross_entropy(logits.float(), truth, reduction="sum")
 
@@ -67,6 +74,7 @@ OBJECTIVES: dict[str, Callable[..., Cost]] = {
     "sequence_pairs": sequence_pairs,
     "masked": masked,
     "classification": classification,
+    "answers": answers,
 }
 
 

@@ -22,7 +22,7 @@ from verdict.training import store
 from verdict.training.batches import open_split
 from verdict.training.checkpoint import Progress
 from verdict.training.loop import train
-from verdict.training.settings import Job
+from verdict.training.settings import IN_NATS, Job
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -102,7 +102,7 @@ def run_all(jobs: Sequence[Job], tokens: Path, runs: Path, start: str | None) ->
 
 def validation_metric(job: Job) -> dict[str, str]:
     """Name and unit of the loss on validation; predictions that stand for no bytes are counted one by one."""
-    if job.objective == "classification":
+    if job.objective in IN_NATS:
         return {"metric": "valid_loss", "unit": "nat"}
     return {"metric": "valid_bits_per_byte", "unit": "bit/byte"}
 

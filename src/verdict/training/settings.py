@@ -5,6 +5,10 @@ from typing import Any, Literal
 
 from verdict.models.settings import Architecture, Family
 
+Objective = Literal["language_model", "sequence_pairs", "masked", "classification", "answers"]
+#: objectives whose predictions stand for no bytes of text: their loss reads in nats per prediction, not bits per byte
+IN_NATS: tuple[Objective, ...] = ("classification", "answers")
+
 
 @dataclass(frozen=True)
 class Training:
@@ -45,7 +49,7 @@ class Job:
     architecture_name: str
     seed: int
     family: Family
-    objective: Literal["language_model", "sequence_pairs", "masked", "classification"]
+    objective: Objective
     architecture: Architecture
     width: int
     parameters: int
