@@ -17,6 +17,7 @@ from verdict.court import evidence
 from verdict.errors import UserError, run_command
 from verdict.files import read_json, replacing, write_json
 from verdict.metrics import NEVER
+from verdict.training.settings import IN_NATS
 
 HISTORY: dict[str, Any] = {
     "run": pl.String,
@@ -53,7 +54,7 @@ def history(folders: Iterable[Path]) -> pl.DataFrame:
     for folder in folders:
         told = read_json(folder / "metrics.json")
         job = told["job"]
-        in_bits = job["objective"] != "classification"
+        in_bits = job["objective"] not in IN_NATS
         for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines():
             point = json.loads(line)
             points.append(

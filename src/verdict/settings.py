@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -16,11 +16,13 @@ from verdict import documents
 from verdict.corpus.spec import CorpusSpec, check_task
 from verdict.errors import UserError
 from verdict.models.settings import Architecture
-from verdict.training.settings import Job, Training
+from verdict.training.settings import IN_NATS, Job, Objective, Training
 
 #: of the trials of tuning; judged runs have 0, 1, …, at most 999
 TUNING_SEED = 1000
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Task = Literal["lm", "translation", "summarization", "classification"]
+Algorithm = Literal["recall", "copying", "reversal", "parity", "permutations"]
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -143,12 +145,111 @@ class SpeedSettings(Section):
         return self
 
 
+class AlgorithmSettings(Section):
+    """A task whose answers an algorithm decides; see ``verdict.tokens.algorithms``."""
+
+    vocabulary: Annotated[int, Field(ge=6, le=65536, description="pieces, the 4 special ones counted")]
+    lengths: Annotated[list[Positive], Field(min_length=1, description="lengths trained on"), Distinct]
+    test_lengths: Annotated[
+        list[Positive], Field(min_length=1, description="trained ones, and 2 and 4 times the longest"), Distinct
+    ]
+    records: Annotated[Positive, Field(description="training sequences")]
+    test_records: Annotated[Positive, Field(description="sequences of validation and of each test")] = 500
+    pairs: Annotated[list[Positive], Field(description="recall: numbers of pairs trained on"), Distinct] = []
+    test_pairs: Annotated[list[Positive], Field(description="recall: numbers of pairs tested"), Distinct] = []
+    permuted: Annotated[int, Field(ge=2, le=6, description="permutations: how many things are permuted")] = 5
+
+
+class GradientSettings(Section):
+    """How far back gradients are followed; see ``verdict.measure.gradients``."""
+
+    architectures: Annotated[list[Name], Field(min_length=1, description="language models"), Distinct]
+    length: Annotated[int, Field(ge=2, description="pieces of a window")] = 128
+    windows: Annotated[Positive, Field(description="windows of the test split")] = 16
+    distances: Annotated[
+        list[Annotated[int, Field(ge=0)]], Field(min_length=2, description="steps back, below length"), Distinct
+    ] = [0, 1, 2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 127]
+    far: Annotated[Positive, Field(description="the decay is read off the distances from this one on")] = 32
+
+
+class ContextSettings(Section):
+    """How much context language models use; see ``verdict.measure.context``."""
+
+    architectures: Annotated[list[Name], Field(min_length=1, description="language models"), Distinct]
+    places: Annotated[Positive, Field(description="places of the test text")] = 64
+    run: Annotated[Positive, Field(description="neighbouring pieces predicted at each place")] = 16
+    beyond: Annotated[list[Positive], Field(description="contexts longer than training, in windows"), Distinct] = [2, 4]
+    kept: Annotated[
+        list[Positive], Field(description="near pieces left in order when the rest is shuffled"), Distinct
+    ] = [16, 64]
+    near: Annotated[Positive, Field(description="context that the gain of the whole window is compared with")] = 16
+    streams: Annotated[Positive, Field(description="parts of the text that a carried state reads")] = 32
+
+
+class ParallelismSettings(Section):
+    """What is timed over threads, batches and lengths; see ``verdict.measure.parallelism``."""
+
+    architectures: Annotated[list[Name], Field(min_length=1, description="language models"), Distinct]
+    rounds: Annotated[int, Field(ge=2, description="rounds of turns")] = 5
+    length: Annotated[int, Field(ge=2, description="pieces where threads and implementations are compared")] = 64
+    large_batch: Annotated[int, Field(ge=2, description="sequences at once where many are compared with one")] = 16
+    generation_tokens: Annotated[Positive, Field(description="pieces generated in a call")] = 16
+    batches: Annotated[list[Positive], Field(description="sequences of the map; 1 is always measured"), Distinct] = [
+        4,
+        16,
+    ]
+    lengths: Annotated[list[Positive], Field(min_length=2, description="pieces per sequence of the map"), Distinct] = [
+        16,
+        64,
+        256,
+        1024,
+    ]
+    most_tokens: Annotated[Positive, Field(description="largest batch × length of the map")] = 4096
+    chain_lengths: Annotated[
+        list[Positive], Field(min_length=2, description="lengths whose dependent products are counted"), Distinct
+    ] = [16, 32, 64]
+    compile: Annotated[bool, Field(description="time torch.compile's code too, which takes minutes")] = False
+    contexts: Annotated[list[Positive], Field(min_length=1, description="pieces whose cost is told"), Distinct] = [
+        32,
+        128,
+        512,
+    ]
+    cost_tokens: Annotated[Positive, Field(description="pieces per batch for which the cost is told")] = 1024
+
+
+class BucketSettings(Section):
+    """Quality by length of the source; see ``verdict.measure.buckets``."""
+
+    quality: Annotated[Literal["chrf", "bleu", "rouge1", "rouge2", "rougeL"], Field(description="whose slope is taken")]
+    buckets: Annotated[int, Field(ge=2, description="groups of about equal numbers of records")] = 5
+
+
+class ItemSettings(Section):
+    """How test items are drawn anew; see ``verdict.measure.items``."""
+
+    resamples: Annotated[int, Field(ge=100, description="samples of the test set")] = 1000
+    block: Annotated[
+        dict[Name, Positive], Field(description="per task: neighbouring records drawn together; 1 where left out")
+    ] = {}
+
+
+class Measurements(Section):
+    """What is measured on trained models and on the machine, besides quality and speed."""
+
+    gradients: GradientSettings
+    context: ContextSettings
+    parallelism: ParallelismSettings
+    buckets: dict[Literal["translation", "summarization"], BucketSettings]
+    items: ItemSettings = ItemSettings()
+    algorithms: Annotated[dict[Literal["test_records", "batch_tokens"], int], Field(description="evaluation")] = {}
+
+
 class Stage(Section):
     """One kind of training run on a task, for each of its architectures and each seed."""
 
-    task: Literal["lm", "translation", "summarization", "classification"]
+    task: Task | Algorithm
     family: Literal["language_model", "encoder_decoder", "masked_encoder"]
-    objective: Literal["language_model", "sequence_pairs", "masked", "classification"]
+    objective: Objective
     architectures: Annotated[list[Name], Field(min_length=1), Distinct]
     width: Annotated[int, Field(ge=8, multiple_of=8, description="model width, the same for all architectures")]
     parameters: Annotated[Positive, Field(description="non-embedding parameters that each architecture is solved for")]
@@ -180,21 +281,26 @@ class Stage(Section):
             "sequence_pairs": "encoder_decoder",
             "masked": "masked_encoder",
             "classification": "masked_encoder",
+            "answers": "language_model",
         }
         if families[self.objective] != self.family:
             raise ValueError(f"objective {self.objective} needs the family {families[self.objective]}")
+        if (self.objective == "answers") != (self.task in get_args(Algorithm)):
+            raise ValueError(f"the objective answers is that of {', '.join(get_args(Algorithm))}, and of these alone")
         pairs = self.task in ("translation", "summarization")
         labels = self.task == "classification"
         if pairs != (self.objective == "sequence_pairs") or (self.objective == "classification" and not labels):
             raise ValueError(
                 f"the texts of {self.task} do not serve the objective {self.objective}; change one of them"
             )
+        if self.speed and self.evaluation is None:
+            raise ValueError("a stage that is timed is evaluated too; remove its speed or `evaluation: null`")
         speed = self.speed
         swept = speed and (speed.lengths or speed.batches or speed.generation_batches or speed.contexts)
         if self.training.frozen and (self.objective != "classification" or self.start is None):
             raise ValueError("training.frozen needs the objective classification and a start")
-        if speed and self.objective == "classification":
-            raise ValueError("a stage of classification has no bits per byte to reach; remove its speed")
+        if speed and self.objective in IN_NATS:
+            raise ValueError(f"a stage of {self.objective} has no bits per byte to reach; remove its speed")
         if self.family == "masked_encoder" and swept:
             raise ValueError(
                 "speed of a masked_encoder is timed on its own batches alone; remove its lists under speed"
@@ -220,17 +326,25 @@ class Settings(Section):
     seeds_together: Annotated[
         bool, Field(description="one job trains all seeds of a cell, which saves the starts of short runs")
     ] = False
-    corpora: dict[Literal["lm", "translation", "summarization", "classification"], CorpusSpec]
-    tokens: dict[Literal["lm", "translation", "summarization", "classification"], Tokens]
+    corpora: dict[Task, CorpusSpec]
+    tokens: dict[Task, Tokens]
+    algorithms: dict[Algorithm, AlgorithmSettings] = {}
     architectures: dict[Name, ArchitectureSettings]
     ladders: Annotated[
         dict[Literal["lm", "translation"], Annotated[list[Name], Field(min_length=2), Distinct]],
         Field(description="architectures from one to the other, a part at a time, for a task"),
     ] = {}
     stages: dict[Name, Stage]
+    measurements: Measurements
 
     @model_validator(mode="after")
     def _hang_together(self) -> "Settings":
+        models = {one for stage in self.stages.values() if stage.task == "lm" for one in stage.architectures}
+        for what in ("gradients", "context", "parallelism"):
+            if missing := set(getattr(self.measurements, what).architectures) - models:
+                raise ValueError(
+                    f"measurements.{what}.architectures has {', '.join(sorted(missing))}, which no stage of lm trains"
+                )
         for task, ladder in self.ladders.items():
             trained = {rung for stage in self.stages.values() if stage.task == task for rung in stage.architectures}
             for rung in ladder:
@@ -238,7 +352,10 @@ class Settings(Section):
                     raise ValueError(f"ladders.{task} names '{rung}', which no stage of {task} trains")
         for name, stage in self.stages.items():
             where = f"stages.{name}"
-            for section, there in (("corpora", self.corpora), ("tokens", self.tokens)):
+            known: list[tuple[str, Mapping[Any, Any]]] = [("corpora", self.corpora), ("tokens", self.tokens)]
+            if stage.objective == "answers":
+                known = [("algorithms", self.algorithms)]
+            for section, there in known:
                 if stage.task not in there:
                     raise ValueError(f"{where}.task is {stage.task}, but {section} has no {stage.task}; add one")
             for architecture in stage.architectures:

@@ -62,7 +62,7 @@ def follow(document: Any, pointer: str) -> Any:
 
 def read_back(text: str) -> float | None:
     """The number that a printed figure says; None where it is a word (“never”)."""
-    found = re.fullmatch(r"([+−]?)([\d,.]+(?:e-\d+)?)(?:×|\u202f(\S+))?", text.strip())
+    found = re.fullmatch(r"([+−]?)([\d,.]+(?:e-\d+)?)(?:\u202f([^\s×]+))?×?", text.strip())
     if not found:
         return None
     return float(found[2].replace(",", "")) * UNITS.get(found[3] or "", 1) * (-1 if found[1] == "−" else 1)
@@ -71,7 +71,10 @@ def read_back(text: str) -> float | None:
 def problems(page: Path, evidence: Path, history: Path, documents: dict[str, Any]) -> Iterator[str]:
     """What is wrong with a page's figures. ``documents``: ``verdict``, ``machine``, ``card:<task>`` → parsed JSON."""
     rows: dict[tuple[Any, ...], set[float]] = {}
-    keys = ("run", "metric", "task", "architecture", "variant", "matching", "variable", "at", "replicate")
+    keys = (
+        "run", "experiment", "metric", "task", "architecture", "variant", "matching", "size", "implementation",
+        "variable", "at", "replicate",
+    )  # fmt: skip
     for row in pl.read_parquet(evidence).to_dicts():
         key = tuple("" if row[name] is None else str(row[name]) for name in keys)
         rows.setdefault(key, set()).add(row["value"])

@@ -24,7 +24,10 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-TASKS = sorted({stage.task for stage in SETTINGS.stages.values()})
+ALGORITHMS = sorted(
+    {stage.task for stage in SETTINGS.stages.values() if stage.objective == "answers"}
+)
+TASKS = sorted({stage.task for stage in SETTINGS.stages.values()} - set(ALGORITHMS))
 STAGES = list(SETTINGS.stages)
 # stages that are timed, so that targets and equal costs are read off their curves
 CURVED = [name for name, stage in SETTINGS.stages.items() if stage.speed]
@@ -35,6 +38,12 @@ RUNS = [
     for seed in range(SETTINGS.seeds)
 ]
 EVALUATED = [run for run in RUNS if SETTINGS.stages[run.split("/")[0]].evaluation]
+# runs whose outputs are kept beside their references
+ANSWERED = [
+    run
+    for run in EVALUATED
+    if SETTINGS.stages[run.split("/")[0]].objective != "answers"
+]
 TUNED = [
     f"{name}/{architecture}"
     for name, stage in SETTINGS.stages.items()
@@ -47,7 +56,12 @@ GPU = int(
 
 
 wildcard_constraints:
-    task="[a-z]+",
+    task="|".join(TASKS),
+    algorithm="|".join(ALGORITHMS) or "none",
+    answering="|".join(
+        name for name, stage in SETTINGS.stages.items() if stage.objective == "answers"
+    )
+    or "none",
     stage="[a-z][a-z0-9_]*",
     architecture="[a-z][a-z0-9_]*",
     seed="[0-9]+",
@@ -194,6 +208,20 @@ def scaling_settings(task):
 
 # tasks of which several sizes are trained
 SCALED = [task for task in TASKS if len(scaled_stages(task)) > 1]
+
+
+def models_of(architectures, task="lm"):
+    """The runs of architectures on the main size of a task, each on the first stage that trains it."""
+    first = {}
+    for name, stage in SETTINGS.stages.items():
+        if stage.task == task and not stage.size:
+            for architecture in stage.architectures:
+                first.setdefault(architecture, name)
+    return [
+        f"runs/{first[name]}/{name}/s{seed}"
+        for name in architectures
+        for seed in range(SETTINGS.seeds)
+    ]
 
 
 def runs_of(stage):

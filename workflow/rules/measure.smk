@@ -169,6 +169,206 @@ rule scaling:
         " 2>&1 | tee {log} >&2"
 
 
+rule algorithm_baselines:
+    input:
+        "data/tokens/{algorithm}/tokens.json",
+    output:
+        "measurements/baselines/{algorithm}.json",
+    log:
+        "logs/baselines/{algorithm}.log",
+    conda:
+        "../envs/verdict.yaml"
+    params:
+        settings=as_json(SETTINGS.measurements.algorithms),
+        code=code_digest("verdict.measure.algorithms"),
+        tokens=subpath(input[0], parent=True),
+    message:
+        "score answers to {wildcards.algorithm} that need no algorithm"
+    shell:
+        "python -m verdict.measure.algorithms --settings {params.settings:q} --tokens {params.tokens}"
+        " --baseline {output} 2>&1 | tee {log} >&2"
+
+
+rule gradients:
+    input:
+        tokens="data/tokens/lm/tokens.json",
+        models=[
+            f"{run}/{file}"
+            for run in models_of(SETTINGS.measurements.gradients.architectures)
+            for file in (
+                "model.safetensors",
+                "model.json",
+                "metrics.json",
+                "history.jsonl",
+            )
+        ],
+    output:
+        "measurements/gradients.json",
+    log:
+        "logs/gradients.log",
+    conda:
+        "../envs/verdict.yaml"
+    threads: 1
+    params:
+        settings=as_json(
+            SETTINGS.measurements.gradients.model_dump(exclude={"architectures"})
+        ),
+        code=code_digest(
+            "verdict.measure.gradients",
+            *mixer_modules(SETTINGS.measurements.gradients.architectures),
+        ),
+        runs=models_of(SETTINGS.measurements.gradients.architectures),
+        tokens=subpath(input.tokens, parent=True),
+    message:
+        "follow gradients back in time"
+    shell:
+        "python -m verdict.measure.gradients --settings {params.settings:q} --models {params.runs}"
+        " --tokens {params.tokens} --threads {threads} --out {output} 2>&1 | tee {log} >&2"
+
+
+rule context:
+    input:
+        tokens="data/tokens/lm/tokens.json",
+        models=[
+            f"{run}/{file}"
+            for run in models_of(SETTINGS.measurements.context.architectures)
+            for file in ("model.safetensors", "model.json", "metrics.json")
+        ],
+    output:
+        "measurements/context.json",
+    log:
+        "logs/context.log",
+    conda:
+        "../envs/verdict.yaml"
+    threads: 1
+    params:
+        settings=as_json(
+            SETTINGS.measurements.context.model_dump(exclude={"architectures"})
+        ),
+        code=code_digest(
+            "verdict.measure.context",
+            *mixer_modules(SETTINGS.measurements.context.architectures),
+        ),
+        runs=models_of(SETTINGS.measurements.context.architectures),
+        tokens=subpath(input.tokens, parent=True),
+    message:
+        "see how much context language models use"
+    shell:
+        "python -m verdict.measure.context --settings {params.settings:q} --models {params.runs}"
+        " --tokens {params.tokens} --threads {threads} --out {output} 2>&1 | tee {log} >&2"
+
+
+rule parallelism:
+    input:
+        tokens="data/tokens/lm/tokens.json",
+    output:
+        "measurements/parallelism.json",
+    log:
+        "logs/parallelism.log",
+    conda:
+        "../envs/verdict.yaml"
+    threads: 1024
+    resources:
+        gpu=GPU,
+    params:
+        settings=as_json(
+            {
+                **SETTINGS.measurements.parallelism.model_dump(
+                    exclude={"architectures"}
+                ),
+                "jobs": [
+                    job(SETTINGS, Path(run).parts[1], Path(run).parts[2], 0).to_dict()
+                    for run in models_of(
+                        SETTINGS.measurements.parallelism.architectures
+                    )
+                    if run.endswith("/s0")
+                ],
+            }
+        ),
+        code=code_digest(
+            "verdict.measure.parallelism",
+            *mixer_modules(SETTINGS.measurements.parallelism.architectures),
+        ),
+        tokens=lambda wildcards, input: str(Path(input.tokens).parents[1]),
+    message:
+        "time threads, batches, lengths and implementations, alone on the machine"
+    shell:
+        "python -m verdict.measure.parallelism --settings {params.settings:q} --tokens {params.tokens}"
+        " --threads {threads} --out {output} 2>&1 | tee {log} >&2"
+
+
+rule buckets:
+    input:
+        tokens="data/tokens/{task}/tokens.json",
+        outputs=lambda wildcards: [
+            f"{run}/{file}"
+            for run in runs_of(wildcards.task)
+            for file in ("metrics.json", "evaluation.json", "outputs.jsonl")
+        ],
+    output:
+        "measurements/buckets/{task}.json",
+    log:
+        "logs/buckets/{task}.log",
+    conda:
+        "../envs/verdict.yaml"
+    params:
+        settings=lambda wildcards: as_json(
+            {
+                "task": wildcards.task,
+                "language": SETTINGS.corpora[wildcards.task].language,
+                **SETTINGS.measurements.buckets[wildcards.task].model_dump(),
+            }
+        ),
+        code=code_digest("verdict.measure.buckets"),
+        runs=lambda wildcards: runs_of(wildcards.task),
+        tokens=subpath(input.tokens, parent=True),
+        corpus="data/corpus/{task}",
+    message:
+        "score {wildcards.task} by length"
+    shell:
+        "python -m verdict.measure.buckets --settings {params.settings:q} --models {params.runs}"
+        " --tokens {params.tokens} --corpus {params.corpus} --out {output} 2>&1 | tee {log} >&2"
+
+
+rule items:
+    input:
+        lambda wildcards: [
+            f"{run}/{file}"
+            for run in runs_of(wildcards.stage)
+            for file in ("evaluation.json", "outputs.jsonl")
+        ],
+    output:
+        "measurements/items/{stage}.json",
+    log:
+        "logs/items/{stage}.log",
+    conda:
+        "../envs/verdict.yaml"
+    params:
+        settings=lambda wildcards: as_json(
+            {
+                "stage": wildcards.stage,
+                "language": SETTINGS.corpora[stage_of(wildcards).task].language,
+                "resamples": SETTINGS.measurements.items.resamples,
+                "block": SETTINGS.measurements.items.block.get(
+                    stage_of(wildcards).task, 1
+                ),
+            }
+        ),
+        code=code_digest("verdict.measure.items"),
+        runs=lambda wildcards: runs_of(wildcards.stage),
+    message:
+        "draw the test items of {wildcards.stage} anew"
+    shell:
+        "python -m verdict.measure.items --settings {params.settings:q} --models {params.runs} --out {output}"
+        " 2>&1 | tee {log} >&2"
+
+
+# stages whose scores are of test items that can be drawn anew
+SCORED = [
+    name
+    for name, stage in SETTINGS.stages.items()
+    if stage.evaluation and stage.objective in ("sequence_pairs", "classification")
+]
 MEASURED = [
     "measurements/device.json",
     *expand("measurements/baselines/{task}.json", task=TASKS),
@@ -176,6 +376,12 @@ MEASURED = [
     *expand("measurements/speed/{stage}.json", stage=CURVED),
     *expand("measurements/curves/{stage}.json", stage=CURVED),
     *expand("measurements/scaling/{task}.json", task=SCALED),
+    *expand("measurements/baselines/{algorithm}.json", algorithm=ALGORITHMS),
+    *expand("measurements/items/{stage}.json", stage=SCORED),
+    *expand("measurements/buckets/{task}.json", task=SETTINGS.measurements.buckets),
+    "measurements/gradients.json",
+    "measurements/context.json",
+    "measurements/parallelism.json",
 ]
 
 

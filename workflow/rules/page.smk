@@ -10,7 +10,7 @@ rule page:
         ledger="results/ledger.json",
         machine="results/machine.json",
         cards=expand("data/corpus/{task}/card.json", task=TASKS),
-        outputs=expand("runs/{run}/outputs.jsonl", run=EVALUATED),
+        outputs=expand("runs/{run}/outputs.jsonl", run=ANSWERED),
     output:
         "reports/index.html",
     log:

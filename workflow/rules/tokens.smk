@@ -1,4 +1,5 @@
-# Takes data/corpus/{task}; leaves data/tokens/{task}: the tokenizer and every split as arrays of pieces.
+# Takes data/corpus/{task}; leaves data/tokens/{task}: the tokenizer and every split as arrays of pieces; and of
+# algorithms the sequences that they decide.
 
 
 rule tokenize:
@@ -28,6 +29,27 @@ rule tokenize:
         " --longest {params.longest:q} --out {params.folder} 2>&1 | tee {log} >&2"
 
 
+rule algorithm:
+    output:
+        "data/tokens/{algorithm}/tokens.json",
+        "data/tokens/{algorithm}/piece_bytes.npy",
+    log:
+        "logs/tokens/{algorithm}.log",
+    conda:
+        "../envs/verdict.yaml"
+    params:
+        settings=lambda wildcards: as_json(
+            SETTINGS.algorithms[wildcards.algorithm].model_dump()
+        ),
+        code=code_digest("verdict.tokens.algorithms"),
+        folder=subpath(output[0], parent=True),
+    message:
+        "draw sequences for {wildcards.algorithm}"
+    shell:
+        "python -m verdict.tokens.algorithms --task {wildcards.algorithm} --settings {params.settings:q}"
+        " --out {params.folder} 2>&1 | tee {log} >&2"
+
+
 rule tokens:
     input:
-        expand("data/tokens/{task}/tokens.json", task=TASKS),
+        expand("data/tokens/{task}/tokens.json", task=[*TASKS, *ALGORITHMS]),

@@ -102,7 +102,46 @@ rule evaluate:
         " --tokens {params.tokens} --corpus {params.corpus} --threads {threads} 2>&1 | tee {log} >&2"
 
 
+rule evaluate_answers:
+    input:
+        models=expand(
+            "runs/{{answering}}/{{architecture}}/s{seed}/model.safetensors",
+            seed=range(SETTINGS.seeds),
+        ),
+        tokens=lambda wildcards: f"data/tokens/{SETTINGS.stages[wildcards.answering].task}/tokens.json",
+    output:
+        expand(
+            "runs/{{answering}}/{{architecture}}/s{seed}/evaluation.json",
+            seed=range(SETTINGS.seeds),
+        ),
+    log:
+        "logs/evaluate/{answering}-{architecture}.log",
+    conda:
+        "../envs/verdict.yaml"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        settings=as_json(SETTINGS.measurements.algorithms),
+        code=lambda wildcards: code_digest(
+            "verdict.measure.algorithms", *mixer_modules([wildcards.architecture])
+        ),
+        folders=lambda wildcards, input: [
+            str(Path(model).parent) for model in input.models
+        ],
+        tokens=subpath(input.tokens, parent=True),
+    message:
+        "evaluate {wildcards.architecture} for {wildcards.answering}, all seeds"
+    shell:
+        "python -m verdict.measure.algorithms --settings {params.settings:q} --models {params.folders}"
+        " --tokens {params.tokens} --threads {threads} 2>&1 | tee {log} >&2"
+
+
 rule train:
     input:
         expand("runs/{run}/metrics.json", run=RUNS),
         expand("runs/{run}/evaluation.json", run=EVALUATED),
+
+
+# the rules of stages overlap in the names of their files: those of algorithms have one of their own
+ruleorder: evaluate_answers > evaluate

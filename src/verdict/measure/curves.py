@@ -2,7 +2,8 @@
 
 Takes the histories of a stage's runs and its speed.json; leaves curves.json (rows): seconds to reach each target
 (steps to it × seconds per token measured in isolation; "never" where the budget was too small), and the loss at equal
-training FLOPs and at equal seconds. Loss between two validations is read off the straight line between them. A target
+training FLOPs and at equal seconds; seconds to the loss with which the worst of the stage ends, and days for a billion
+tokens at the isolated speed. Loss between two validations is read off the straight line between them. A target
 that the first validation has reached already gives no row: when it was reached was not seen. Architectures that were
 not timed have no rows.
 """
@@ -87,6 +88,15 @@ def run(stage: str, targets: Sequence[float], folders: Sequence[Path], speed: Pa
                 "seconds_to_target", cost_to_reach(points, target, "isolated_seconds"), "s", "lower",
                 experiment="time_to_quality", variable="target_bits_per_byte", at=target, **columns,
             )  # fmt: skip
+        # what every architecture of the stage reaches with this seed
+        common = max(other[-1]["valid_loss"] for (_, same), other in curves.items() if same == seed)
+        if points[0]["valid_loss"] > common:
+            report.add(
+                "seconds_to_common_loss", cost_to_reach(points, common, "isolated_seconds"), "s", "lower",
+                experiment="time_to_quality", **columns,
+            )  # fmt: skip
+        per_day = 86_400 / (points[-1]["isolated_seconds"] / points[-1]["tokens"])
+        report.add("days_per_billion_tokens", 1e9 / per_day, "day", "lower", experiment="time_to_quality", **columns)
         for matching, cost in (("flops", "flops"), ("seconds", "isolated_seconds")):
             # what every architecture of the stage can afford with this seed
             budget = min(other[-1][cost] for (_, same), other in curves.items() if same == seed)

@@ -56,7 +56,7 @@ def _unchanged(mixer: Mixer) -> None:
 
 def _loop(mixer: Mixer) -> None:
     assert isinstance(mixer, LSTM)
-    mixer.directions = nn.ModuleList(LoopedLSTM(layer) for layer in mixer.layers)
+    mixer.directions = nn.ModuleList(LoopedLSTM(cast(nn.LSTM, layer)) for layer in mixer.layers)
 
 
 def _attending_by(product: Product) -> Callable[[Mixer], None]:

@@ -16,7 +16,10 @@ from verdict.page.words import Words
 NARROW = "\u202f"  # narrow no-break space: between a number and its unit
 MINUS = "\u2212"
 SCORES = {"points", "%", "percent"}
-EVIDENCE_KEYS = ("run", "metric", "task", "architecture", "variant", "matching", "variable", "at", "replicate")
+EVIDENCE_KEYS = (
+    "run", "experiment", "metric", "task", "architecture", "variant", "matching", "size", "implementation", "variable",
+    "at", "replicate",
+)  # fmt: skip
 
 
 def rounded(value: float, unit: str = "") -> str:
