@@ -57,9 +57,10 @@ class Settings:
     #: pieces that each window's last step can see, itself included
     length: int = 128
     #: windows of the test split
-    windows: int = 16
-    #: steps back at which the gradient is looked at
-    distances: list[int] = field(default_factory=lambda: [0, 1, 2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 127])
+    windows: int = 32
+    #: steps back at which the gradient is looked at; a window's first steps are best left out, for a fresh state hears
+    #: them more than others (and attention likes to rest on them)
+    distances: list[int] = field(default_factory=lambda: [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, *range(32, 121, 8)])
     #: the decay is read off the distances from this one on
     far: int = 32
 
@@ -137,15 +138,16 @@ def kept(norms: Norms) -> Norms:
 def decay_per_step(norms: Norms, far: int) -> float:
     """The factor per step of the straight line through log norm over the distances from ``far`` on (least squares).
 
-    Of distances whose gradient is below ``FLOOR`` or at ``CEILING`` only the nearest counts, as that number: the rest
-    would flatten the line. What has vanished or exploded before ``far`` gets the slope between the last distance
-    within these limits and the first beyond. Where a limit is touched the true factor is further from 1 than this.
+    Distances from the first whose gradient is below ``FLOOR`` or at ``CEILING`` on would flatten the line and do not
+    count. If that leaves less than two in the far part, the gradient has vanished or exploded on the way: the line is
+    then that of all distances up to the first beyond the limits, itself included at its limit, so that the true factor
+    is further from 1 than this.
     """
     distances = sorted(norms)
     beyond = (i for i, distance in enumerate(distances) if not FLOOR <= norms[distance] < CEILING)
-    seen = distances[: next(beyond, len(distances)) + 1]
-    line = [distance for distance in seen if distance >= far]
-    line = line if len(line) > 1 else seen[-2:]
+    first = next(beyond, len(distances))
+    line = [distance for distance in distances[:first] if distance >= far]
+    line = line if len(line) > 1 else distances[: first + 1]
     slope, _ = np.polyfit(line, [math.log(max(norms[distance], FLOOR)) for distance in line], 1)
     return math.exp(slope)
 
