@@ -37,7 +37,7 @@ from verdict.device import prepare
 from verdict.errors import UserError, run_command
 from verdict.files import read_json
 from verdict.metrics import Report
-from verdict.models.families import LanguageModel
+from verdict.models.families import LanguageModel, map_tensors
 from verdict.tokens.arrays import Records
 from verdict.training import store
 from verdict.training.batches import Windows
@@ -92,34 +92,36 @@ def gradient_norms(model: LanguageModel, windows: Tensor, distances: Sequence[in
     tokens, truth = windows[:, :-1], windows[:, -1]
     rows, length = tokens.shape
     inputs = model.embed(tokens).requires_grad_()
-    probes: dict[int, list[Tensor]] = {}
-    decoding = model.start(rows, length)
-    # mixers may fill their state in place, over what the backward pass needs
-    with torch.autograd.graph.allow_mutation_on_saved_tensors():
-        for position in range(length):
-            hidden, decoding = model.decoder.step(inputs[:, position], decoding)
-            distance = length - 1 - position
-            if distance and distance in distances:
-                blocks = zip(model.decoder.blocks, decoding.states, strict=True)
-                probes[distance] = [_probe(part) for block, state in blocks for part in block.mixer.written(state)]
-        loss = F.cross_entropy(model.logits(hidden), truth, reduction="sum")  # a row's gradient is its window's own
-        if not loss.isfinite():
-            raise FloatingPointError(f"the loss is {loss.item()}, which has no gradient")
-        wanted = [inputs, *(probe for parts in probes.values() for probe in parts)]
-        of_inputs, *of_probes = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
-    found = iter(of_probes)
-    of_states = {distance: [next(found) for _ in parts] for distance, parts in probes.items() if parts}
-    return (
-        {distance: _norm([of_inputs[:, length - 1 - distance]]) for distance in sorted(set(distances))},
-        {distance: _norm(parts) for distance, parts in sorted(of_states.items())},
-    )
+    watched: list[Tensor] = []
+    states: dict[int, list[Any]] = {}
 
+    def watch(part: Tensor) -> Tensor:
+        """A view, whose gradient counts what reads the view alone: the later steps, not the one that wrote it."""
+        if not part.requires_grad:  # nothing of the text is in it
+            return part
+        watched.append(part.view_as(part))
+        return watched[-1]
 
-def _probe(part: Tensor) -> Tensor:
-    """Zeros added to a part of a state in place; their gradient is the part's, through its later readers alone."""
-    zeros = torch.zeros_like(part, requires_grad=True)
-    part.add_(zeros)
-    return zeros
+    decoding = model.start(rows, capacity=0)
+    for position in range(length):
+        hidden, decoding = model.decoder.step(inputs[:, position], decoding)
+        distance = length - 1 - position
+        if distance and distance in distances:
+            decoding = map_tensors(decoding, watch)
+            states[distance] = decoding.states
+    loss = F.cross_entropy(model.logits(hidden), truth, reduction="sum")  # a row's gradient is its window's own
+    if not loss.isfinite():
+        raise FloatingPointError(f"the loss is {loss.item()}, which has no gradient")
+    found = torch.autograd.grad(loss, [inputs, *watched], allow_unused=True, materialize_grads=True)
+    of_inputs = {distance: _norm([found[0][:, length - 1 - distance]]) for distance in sorted(set(distances))}
+    of_states = {}
+    in_order = iter(found[1:])
+    for distance, before in states.items():
+        gradients = map_tensors(before, lambda part: next(in_order) if part.requires_grad else torch.zeros_like(part))
+        blocks = zip(model.decoder.blocks, gradients, strict=True)
+        if parts := [part for block, state in blocks for part in block.mixer.written(state)]:
+            of_states[distance] = _norm(parts)
+    return of_inputs, dict(sorted(of_states.items()))
 
 
 def _norm(parts: list[Tensor]) -> float:
