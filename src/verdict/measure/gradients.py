@@ -8,11 +8,11 @@ The loss is that of the last step t of a window, whose state starts afresh, on w
 split. Its gradient is taken, for every architecture by the same stepping, with respect to
 
 - the input of step t−k: the embedding output there, through everything that follows;
-- the state of step t−k: all that this step left in the mixers of all blocks for later steps to read, through the later
-  steps alone. A recurrent mixer leaves its whole state (the hidden state, of an LSTM the cell too), which is all that
-  anything before can reach the loss by; attention leaves the keys and values of that one position, beside which those
-  of all others stay open. So the state's number says how well the path through step t−k conducts, and only a recurrent
-  model has no other path; the input's number counts all paths in both.
+- the state of step t−k: all that this step wrote into the mixers of all blocks for later steps to read, through those
+  later steps alone. A recurrent mixer writes its whole state anew (the hidden state, of an LSTM the cell too), and
+  everything older reaches the loss through it; attention writes the keys and values of one position, beside which
+  those of all others stay open. So this number says how well one step's writing is conducted to the loss, which for a
+  recurrent model is the only path and for attention one of many; the input's number counts all paths in both.
 
 A distance's norm is the root mean square over the windows of each window's norm: squares are what adds up when
 gradients of unrelated windows are summed in training. Norms are divided by that at the shortest distance asked for (of
@@ -56,7 +56,7 @@ class Settings:
 
     #: pieces that each window's last step can see, itself included
     length: int = 128
-    #: windows of the test split
+    #: windows of the test split, all measured at once (attention: length² × width × layers × 4 bytes of memory each)
     windows: int = 32
     #: steps back at which the gradient is looked at; a window's first steps are best left out, for a fresh state hears
     #: them more than others (and attention likes to rest on them)
@@ -159,9 +159,8 @@ def add_flow(report: Report, model: LanguageModel, windows: Tensor, settings: Se
     for name, norms in zip(("input", "state"), gradient_norms(model, windows, settings.distances), strict=True):
         shares = kept(norms)
         for distance, share in shares.items():
-            report.add(
-                f"{name}_gradient_kept", share, "ratio", "higher", variable="distance", at=distance, **columns
-            )  # fmt: skip
+            metric = f"{name}_gradient_kept"
+            report.add(metric, share, "ratio", "higher", variable="distance", at=distance, **columns)
         if shares:
             decay = decay_per_step(norms, settings.far)
             report.add(f"{name}_gradient_decay_per_step", decay, "ratio", "higher", **columns)
