@@ -58,7 +58,7 @@ class Recent(Leaky):
         return (x.new_zeros(x.shape[0], self.width), x.new_zeros(x.shape[0], self.width))
 
     def step(self, x, state):
-        return x + state[0] + state[1], (x.clone(), state[0].clone())
+        return x + state[0] + state[1], (x, state[0])
 
 
 class Hidden(Leaky):
@@ -132,12 +132,12 @@ def test_a_model_without_a_past_has_no_state_to_lose():
 
 @pytest.mark.parametrize("a", [1e-30, 1e-3, 1e3, 1e30])
 def test_beyond_the_range_of_fp32_nothing_breaks(a: float):
-    """Gradients of exactly zero and of infinity, some before the far part begins."""
+    """Gradients of exactly zero and of infinity, some before the far part begins: the decay is a bound of a."""
     for norms in gradient_norms(bare(Hidden, a=a), WINDOWS, DISTANCES):
         assert all(0 <= norm <= CEILING for norm in norms.values())
         assert norms[23] == (0.0 if a < 1 else CEILING)
         decay = decay_per_step(norms, 8)
-        assert a * 0.99 < decay < 0.01 if a < 1 else 10 < decay < a * 1.01
+        assert a * 0.99 < decay < 0.02 if a < 1 else 50 < decay < a * 1.01
 
 
 def test_a_loss_that_is_not_finite_is_no_measurement():
@@ -145,12 +145,15 @@ def test_a_loss_that_is_not_finite_is_no_measurement():
         gradient_norms(bare(Leaky, a=1e30), WINDOWS, DISTANCES)
 
 
-def test_what_lies_under_the_floor_does_not_flatten_the_line():
-    steep = {k: 1e-4**k for k in range(1, 40)}
-    cut = {k: norm if norm >= FLOOR else 0.0 for k, norm in steep.items()}
-    assert decay_per_step(cut, 6) == pytest.approx(1e-4, rel=0.3)  # an upper bound: the first lost one counts as FLOOR
-    assert decay_per_step(cut, 6) >= 1e-4
-    assert decay_per_step(cut, 20) == pytest.approx(1e-4, rel=0.7)  # gone before the far part begins
+@given(a=st.sampled_from([1e-3, 0.02, 0.3, 3.0, 50.0, 1e3]), far=st.integers(1, 60))
+def test_what_lies_beyond_the_limits_of_fp32_does_not_flatten_the_line(a: float, far: int):
+    """Exact where two far distances are within the limits, else near and on the safe side."""
+    norms = {k: min(a**k, CEILING) if a**k >= FLOOR else 0.0 for k in range(1, 70)}
+    decay = decay_per_step(norms, far)
+    within = [k for k in norms if k >= far and FLOOR <= norms[k] < CEILING]
+    if len(within) > 1:
+        assert decay == pytest.approx(a, rel=1e-6)
+    assert 0.9 < math.log(decay) / math.log(a) < 1 + 1e-6
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -174,15 +177,15 @@ def test_stepping_gives_the_gradient_of_the_whole_row(architecture: str):
 def test_a_states_gradient_is_how_the_loss_answers_to_a_nudge_of_it():
     """Attention too: nudging the keys and values of one position, by finite differences in float64."""
     for architecture in ("transformer", "lstm", "gru", "rnn"):
-        made = model(architecture, "language_model").double()
-        window, distance = WINDOWS[:1], 5
+        made = model(architecture, "language_model", width=8, parameters=2500).double()
+        window, distance = WINDOWS[:1, -9:], 5
         norm = gradient_norms(made, window, [distance])[1][distance]
 
         def loss(nudged: tuple[int, int] | None, by: float, made=made, window=window) -> tuple[float, list[int]]:
-            decoding = made.start(1, LENGTH)
-            for position in range(LENGTH):
+            decoding = made.start(1, 8)
+            for position in range(8):
                 hidden, decoding = made.decoder.step(made.embed(window[:, position]), decoding)
-                if position == LENGTH - 1 - 5:
+                if position == 7 - 5:
                     parts = [p for b, s in zip(made.decoder.blocks, decoding.states, strict=True)
                              for p in b.mixer.written(s)]  # fmt: skip
                     if nudged:

@@ -228,8 +228,8 @@ def test_the_forget_bias_is_as_set_and_all_other_biases_are_zero(bias: float):
 
 
 @pytest.mark.parametrize("kind", [Attention, *EQUATIONS])
-def test_what_a_step_has_written_is_seen_by_later_steps_and_through_nothing_else(kind: type[Mixer]):
-    """Setting what two steps wrote to other values leaves all later steps with these values alone."""
+def test_what_steps_have_written_is_all_that_later_steps_see_of_them(kind: type[Mixer]):
+    """With what two steps wrote set to other values, it no longer matters what they read."""
     mixer, x = made(kind, causal=True).requires_grad_(False), values(2, 3, WIDTH)
 
     def after(first: torch.Tensor, change: bool) -> torch.Tensor:
@@ -244,6 +244,27 @@ def test_what_a_step_has_written_is_seen_by_later_steps_and_through_nothing_else
 
     assert torch.equal(after(x[:, 0], change=True), after(-x[:, 0], change=True))
     assert not torch.allclose(after(x[:, 0], change=False), after(-x[:, 0], change=False))
+
+
+@pytest.mark.parametrize("kind", [Attention, *EQUATIONS])
+@pytest.mark.parametrize("capacity", [0, 2])
+def test_steps_beyond_the_capacity_give_the_same_and_leave_earlier_states_alone(kind: type[Mixer], capacity: int):
+    mixer, x = made(kind, causal=True), values(2, 5, WIDTH)
+    whole, state = mixer(x), mixer.initial_state(x, capacity)
+    for t in range(5):
+        kept = [part.clone() for part in state if isinstance(part, torch.Tensor)]
+        with torch.set_grad_enabled(capacity == 0):
+            found, after = mixer.step(x[:, t], state)
+        torch.testing.assert_close(found, whole[:, t], rtol=0, atol=1e-6)
+        if t >= capacity:
+            now = [part for part in state if isinstance(part, torch.Tensor)]
+            assert all(torch.equal(a, b) for a, b in zip(kept, now, strict=True))
+        state = after
+    if capacity == 0:  # so gradients go through steps
+        ours = torch.autograd.grad(found.sum(), list(mixer.parameters()), allow_unused=True)
+        theirs = torch.autograd.grad(whole[:, 4].sum(), list(mixer.parameters()), allow_unused=True)
+        for a, b in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
 
 
 class Mean(Mixer):

@@ -8,11 +8,11 @@ The loss is that of the last step t of a window, whose state starts afresh, on w
 split. Its gradient is taken, for every architecture by the same stepping, with respect to
 
 - the input of step t−k: the embedding output there, through everything that follows;
-- the state of step t−k: all that this step left in the mixers of all blocks for later steps to read, through the later
-  steps alone. A recurrent mixer leaves its whole state (the hidden state, of an LSTM the cell too), which is all that
-  anything before can reach the loss by; attention leaves the keys and values of that one position, beside which those
-  of all others stay open. So the state's number says how well the path through step t−k conducts, and only a recurrent
-  model has no other path; the input's number counts all paths in both.
+- the state of step t−k: all that this step wrote into the mixers of all blocks for later steps to read, through those
+  later steps alone. A recurrent mixer writes its whole state anew (the hidden state, of an LSTM the cell too), and
+  everything older reaches the loss through it; attention writes the keys and values of one position, beside which
+  those of all others stay open. So this number says how well one step's writing is conducted to the loss, which for a
+  recurrent model is the only path and for attention one of many; the input's number counts all paths in both.
 
 A distance's norm is the root mean square over the windows of each window's norm: squares are what adds up when
 gradients of unrelated windows are summed in training. Norms are divided by that at the shortest distance asked for (of
@@ -37,7 +37,7 @@ from verdict.device import prepare
 from verdict.errors import UserError, run_command
 from verdict.files import read_json
 from verdict.metrics import Report
-from verdict.models.families import LanguageModel
+from verdict.models.families import LanguageModel, map_tensors
 from verdict.tokens.arrays import Records
 from verdict.training import store
 from verdict.training.batches import Windows
@@ -56,10 +56,11 @@ class Settings:
 
     #: pieces that each window's last step can see, itself included
     length: int = 128
-    #: windows of the test split
-    windows: int = 16
-    #: steps back at which the gradient is looked at
-    distances: list[int] = field(default_factory=lambda: [0, 1, 2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 127])
+    #: windows of the test split, all measured at once (attention: length² × width × layers × 4 bytes of memory each)
+    windows: int = 32
+    #: steps back at which the gradient is looked at; a window's first steps are best left out, for a fresh state hears
+    #: them more than others (and attention likes to rest on them)
+    distances: list[int] = field(default_factory=lambda: [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, *range(32, 121, 8)])
     #: the decay is read off the distances from this one on
     far: int = 32
 
@@ -91,34 +92,36 @@ def gradient_norms(model: LanguageModel, windows: Tensor, distances: Sequence[in
     tokens, truth = windows[:, :-1], windows[:, -1]
     rows, length = tokens.shape
     inputs = model.embed(tokens).requires_grad_()
-    probes: dict[int, list[Tensor]] = {}
-    decoding = model.start(rows, length)
-    # mixers may fill their state in place, over what the backward pass needs
-    with torch.autograd.graph.allow_mutation_on_saved_tensors():
-        for position in range(length):
-            hidden, decoding = model.decoder.step(inputs[:, position], decoding)
-            distance = length - 1 - position
-            if distance and distance in distances:
-                blocks = zip(model.decoder.blocks, decoding.states, strict=True)
-                probes[distance] = [_probe(part) for block, state in blocks for part in block.mixer.written(state)]
-        loss = F.cross_entropy(model.logits(hidden), truth, reduction="sum")  # a row's gradient is its window's own
-        if not loss.isfinite():
-            raise FloatingPointError(f"the loss is {loss.item()}, which has no gradient")
-        wanted = [inputs, *(probe for parts in probes.values() for probe in parts)]
-        of_inputs, *of_probes = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
-    found = iter(of_probes)
-    of_states = {distance: [next(found) for _ in parts] for distance, parts in probes.items() if parts}
-    return (
-        {distance: _norm([of_inputs[:, length - 1 - distance]]) for distance in sorted(set(distances))},
-        {distance: _norm(parts) for distance, parts in sorted(of_states.items())},
-    )
+    watched: list[Tensor] = []
+    states: dict[int, list[Any]] = {}
 
+    def watch(part: Tensor) -> Tensor:
+        """A view, whose gradient counts what reads the view alone: the later steps, not the one that wrote it."""
+        if not part.requires_grad:  # nothing of the text is in it
+            return part
+        watched.append(part.view_as(part))
+        return watched[-1]
 
-def _probe(part: Tensor) -> Tensor:
-    """Zeros added to a part of a state in place; their gradient is the part's, through its later readers alone."""
-    zeros = torch.zeros_like(part, requires_grad=True)
-    part.add_(zeros)
-    return zeros
+    decoding = model.start(rows, capacity=0)
+    for position in range(length):
+        hidden, decoding = model.decoder.step(inputs[:, position], decoding)
+        distance = length - 1 - position
+        if distance and distance in distances:
+            decoding = map_tensors(decoding, watch)
+            states[distance] = decoding.states
+    loss = F.cross_entropy(model.logits(hidden), truth, reduction="sum")  # a row's gradient is its window's own
+    if not loss.isfinite():
+        raise FloatingPointError(f"the loss is {loss.item()}, which has no gradient")
+    found = torch.autograd.grad(loss, [inputs, *watched], allow_unused=True, materialize_grads=True)
+    of_inputs = {distance: _norm([found[0][:, length - 1 - distance]]) for distance in sorted(set(distances))}
+    of_states = {}
+    in_order = iter(found[1:])
+    for distance, before in states.items():
+        gradients = map_tensors(before, lambda part: next(in_order) if part.requires_grad else torch.zeros_like(part))
+        blocks = zip(model.decoder.blocks, gradients, strict=True)
+        if parts := [part for block, state in blocks for part in block.mixer.written(state)]:
+            of_states[distance] = _norm(parts)
+    return of_inputs, dict(sorted(of_states.items()))
 
 
 def _norm(parts: list[Tensor]) -> float:
@@ -137,15 +140,16 @@ def kept(norms: Norms) -> Norms:
 def decay_per_step(norms: Norms, far: int) -> float:
     """The factor per step of the straight line through log norm over the distances from ``far`` on (least squares).
 
-    Of distances whose gradient is below ``FLOOR`` or at ``CEILING`` only the nearest counts, as that number: the rest
-    would flatten the line. What has vanished or exploded before ``far`` gets the slope between the last distance
-    within these limits and the first beyond. Where a limit is touched the true factor is further from 1 than this.
+    Distances from the first whose gradient is below ``FLOOR`` or at ``CEILING`` on would flatten the line and do not
+    count. If that leaves less than two in the far part, the gradient has vanished or exploded on the way: the line is
+    then that of all distances up to the first beyond the limits, itself included at its limit, so that the true factor
+    is further from 1 than this.
     """
     distances = sorted(norms)
     beyond = (i for i, distance in enumerate(distances) if not FLOOR <= norms[distance] < CEILING)
-    seen = distances[: next(beyond, len(distances)) + 1]
-    line = [distance for distance in seen if distance >= far]
-    line = line if len(line) > 1 else seen[-2:]
+    first = next(beyond, len(distances))
+    line = [distance for distance in distances[:first] if distance >= far]
+    line = line if len(line) > 1 else distances[: first + 1]
     slope, _ = np.polyfit(line, [math.log(max(norms[distance], FLOOR)) for distance in line], 1)
     return math.exp(slope)
 
@@ -155,9 +159,8 @@ def add_flow(report: Report, model: LanguageModel, windows: Tensor, settings: Se
     for name, norms in zip(("input", "state"), gradient_norms(model, windows, settings.distances), strict=True):
         shares = kept(norms)
         for distance, share in shares.items():
-            report.add(
-                f"{name}_gradient_kept", share, "ratio", "higher", variable="distance", at=distance, **columns
-            )  # fmt: skip
+            metric = f"{name}_gradient_kept"
+            report.add(metric, share, "ratio", "higher", variable="distance", at=distance, **columns)
         if shares:
             decay = decay_per_step(norms, settings.far)
             report.add(f"{name}_gradient_decay_per_step", decay, "ratio", "higher", **columns)

@@ -8,6 +8,7 @@ first logits are of order one, for every architecture.
 
 import inspect
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -244,15 +245,20 @@ FAMILIES: dict[str, type[Any]] = {
 }
 
 
+def map_tensors(nest: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Change every tensor in a nest of tuples and lists, first to last; what is no tensor stays."""
+    if isinstance(nest, Tensor):
+        return change(nest)
+    if isinstance(nest, tuple) and hasattr(nest, "_fields"):
+        return type(nest)(*(map_tensors(part, change) for part in nest))
+    if isinstance(nest, (tuple, list)):
+        return type(nest)(map_tensors(part, change) for part in nest)
+    return nest
+
+
 def reorder(decoding: Any, rows: Tensor) -> Any:
-    """Take the given rows (dimension 0) of every tensor in a nest of tuples and lists; what is no tensor stays."""
-    if isinstance(decoding, Tensor):
-        return decoding.index_select(0, rows)
-    if isinstance(decoding, tuple) and hasattr(decoding, "_fields"):
-        return type(decoding)(*(reorder(part, rows) for part in decoding))
-    if isinstance(decoding, (tuple, list)):
-        return type(decoding)(reorder(part, rows) for part in decoding)
-    return decoding
+    """Take the given rows (dimension 0) of every tensor of a decoding."""
+    return map_tensors(decoding, lambda tensor: tensor.index_select(0, rows))
 
 
 def build(architecture: Architecture, shape: Shape, inner: list[InnerWidths], seed: int | None = None) -> Model:

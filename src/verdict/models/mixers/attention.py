@@ -17,11 +17,20 @@ WRITTEN_OUT_AT_MOST = 2048 * 2048
 
 
 class Cache(NamedTuple):
-    """Keys and values of the positions so far, in buffers filled in place."""
+    """Keys and values of the positions so far, in buffers filled in place; what exceeds them is copied to new ones."""
 
     keys: Tensor  # [B, N, capacity, E]
     values: Tensor  # [B, N, capacity, E]
     length: int
+
+    def append(self, key: Tensor, value: Tensor) -> "Cache":
+        """The cache with one more position, [B, N, 1, E] each."""
+        now = self.length
+        if now == self.keys.shape[2]:
+            return Cache(torch.cat((self.keys, key), 2), torch.cat((self.values, value), 2), now + 1)
+        self.keys[:, :, now : now + 1] = key
+        self.values[:, :, now : now + 1] = value
+        return Cache(self.keys, self.values, now + 1)
 
 
 def visible(lengths: Tensor, size: int) -> Tensor:
@@ -120,11 +129,10 @@ class Attention(Mixer):
     def step(self, x: Tensor, state: Cache) -> tuple[Tensor, Cache]:
         q, k, v = (self._split(part) for part in self.project_in(x[:, None]).chunk(3, -1))
         now = state.length
-        state.keys[:, :, now : now + 1] = self.rotary(k, now)
-        state.values[:, :, now : now + 1] = v
-        keys, values = state.keys[:, :, : now + 1], state.values[:, :, : now + 1]
+        after = state.append(self.rotary(k, now), v)
+        keys, values = after.keys[:, :, : now + 1], after.values[:, :, : now + 1]
         mixed = attend(self.rotary(q, now), keys, values)
-        return self.project_out(mixed.transpose(1, 2).flatten(1)), Cache(state.keys, state.values, now + 1)
+        return self.project_out(mixed.transpose(1, 2).flatten(1)), after
 
     def written(self, state: Cache) -> list[Tensor]:
         return [part[:, :, state.length - 1] for part in (state.keys, state.values)]

@@ -46,22 +46,26 @@ class Mixer(nn.Module, ABC):
 
     @abstractmethod
     def initial_state(self, x: Tensor, capacity: int, summary: Tensor | None = None) -> Any:
-        """The state before the first step, for rows, dtype and device like ``x`` [B, ...] and ``capacity`` steps."""
+        """The state before the first step, for rows, dtype and device like ``x`` [B, ...] and ``capacity`` steps.
+
+        Steps beyond the capacity leave the state passed to them as it is: with capacity 0 gradients can be taken
+        through all steps.
+        """
 
     @abstractmethod
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """One position: ``x`` [B, D] and the state -> [B, D] and the next state; equals ``forward`` at that position.
 
-        The state passed in may be overwritten (a cache is filled in place).
+        The state passed in may be overwritten (a cache is filled in place) within its capacity.
         """
 
     def written(self, state: Any) -> list[Tensor]:
-        """What the last step left in the state for later steps to read, [B, ...] each, as views of the state.
+        """The parts [B, ...] of a state that the last step wrote, for later steps to read.
 
-        That is all of it, as a recurrence overwrites its state; a mixer that keeps a part for every position names
+        That is all of it, as a recurrence writes its state anew; a mixer that keeps a part for every position names
         the last position's.
         """
-        return [part for part in state if isinstance(part, Tensor) and part.is_floating_point()]
+        return [part for part in state if isinstance(part, Tensor)]
 
     @abstractmethod
     def flops_per_token(self, context: int) -> int:
