@@ -168,7 +168,8 @@ def test_what_is_not_asked_does_not_change_the_loss(folders: dict[str, Path], tm
     assert OBJECTIVES["answers"](made, same, torch.zeros(44)).nats.item() == cost.nats.item()
     np.save(tmp_path / "valid.answers.npy", np.where(where, 7, answers))
     wrong = next(open_answers(tmp_path, "valid", 2000).in_order())
-    assert OBJECTIVES["answers"](made, wrong, torch.zeros(44)).nats.item() != pytest.approx(cost.nats.item(), rel=1e-3)
+    changed = OBJECTIVES["answers"](made, wrong, torch.zeros(44)).nats.item()
+    assert changed != pytest.approx(cost.nats.item(), rel=1e-5)  # what is asked does
 
 
 def learned(tmp_path: Path, tokens: Path, architecture: str, **training: Any) -> dict[tuple[str, float, str], float]:
