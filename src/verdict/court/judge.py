@@ -425,6 +425,9 @@ def _items(test: Test, rows: list[Row], evidence: pl.DataFrame, where: str) -> l
         return []
     for column in ITEMS_COLUMNS:
         found = found.filter(pl.col(column).is_in(sorted({row[column] for row in rows})))
+    places = {row["at"] for row in rows}
+    here = pl.col("at").is_in([at for at in places if at is not None])
+    found = found.filter(here | pl.col("at").is_null() if None in places else here)
     pairs = [
         (pl.col("architecture") == one) & (pl.col("variable") == ITEMS_AGAINST.format(architecture=other))
         for one, other in ((test.favoured, test.against), (test.against, test.favoured))

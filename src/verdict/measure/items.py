@@ -132,7 +132,7 @@ def read(folder: Path) -> list[Scored]:
     found = []
     for variant in sorted({row["variant"] for row in rows if row["unit"] == "%"}):
         told = [row for row in rows if row["unit"] == "%" and row["variant"] == variant]
-        columns = {name: told[0][name] for name in ("task", "variant", "matching", "size", "device")}
+        columns = {name: told[0][name] for name in ("task", "variant", "matching", "size", "device", "at")}
         scores = {row["metric"]: (row["value"], row["unit"]) for row in told}
         own = [output for output in outputs if output.get("variant", variant) == variant]
         found.append(Scored(told[0]["architecture"], told[0]["replicate"], columns, scores, own))
