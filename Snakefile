@@ -22,6 +22,10 @@ include: "workflow/rules/judge.smk"
 include: "workflow/rules/page.smk"
 
 
+onstart:
+    start_server()  # jobs share one import of torch
+
+
 rule all:
     default_target: True
     input:

@@ -15,6 +15,7 @@ if complaint := environment.complaint(Path.cwd()):
     raise WorkflowError(complaint)
 
 from verdict.errors import UserError
+from verdict.job import start_server
 from verdict.provenance import code_digest as digest_of
 from verdict.provenance import files_digest
 from verdict.settings import job, resolve, trials

@@ -21,7 +21,7 @@ rule corpus:
     message:
         "read, clean and split the corpus of {wildcards.task}"
     shell:
-        "python -m verdict.corpus --task {wildcards.task} --spec {params.spec:q} --downloads downloads"
+        "python -m verdict.job verdict.corpus --task {wildcards.task} --spec {params.spec:q} --downloads downloads"
         " --out {params.folder} 2>&1 | tee {log} >&2"
 
 

@@ -30,7 +30,7 @@ rule evidence:
     message:
         "gather the evidence"
     shell:
-        "python -m verdict.evidence --metrics {input.metrics} --runs {params.runs} --out {params.folder}"
+        "python -m verdict.job verdict.evidence --metrics {input.metrics} --runs {params.runs} --out {params.folder}"
         " 2>&1 | tee {log} >&2"
 
 
@@ -52,7 +52,7 @@ rule ledger:
     message:
         "write new runs into MLflow"
     shell:
-        "python -m verdict.ledger --metrics {input.metrics} --cards {input.cards} --machine {input.machine}"
+        "python -m verdict.job verdict.ledger --metrics {input.metrics} --cards {input.cards} --machine {input.machine}"
         " --out {output.ledger} 2>&1 | tee {log} >&2"
 
 
@@ -71,4 +71,4 @@ rule judge:
     message:
         "judge the claims"
     shell:
-        "python -m verdict.judge --evidence {input.evidence} --claims {input.claims} --out {output} 2>&1 | tee {log} >&2"
+        "python -m verdict.job verdict.judge --evidence {input.evidence} --claims {input.claims} --out {output} 2>&1 | tee {log} >&2"

@@ -21,7 +21,7 @@ rule baselines:
     message:
         "score the baselines of {wildcards.task}"
     shell:
-        "python -m verdict.measure.baselines --settings {params.settings:q} --corpus {params.corpus}"
+        "python -m verdict.job verdict.measure.baselines --settings {params.settings:q} --corpus {params.corpus}"
         " --tokens {params.tokens} --out {output} 2>&1 | tee {log} >&2"
 
 
@@ -59,7 +59,7 @@ rule speed:
     message:
         "time training and generation of every stage, alone on the machine"
     shell:
-        "python -m verdict.measure.speed --speeds {params.speeds:q} --tokens {params.tokens} --threads {threads}"
+        "python -m verdict.job verdict.measure.speed --speeds {params.speeds:q} --tokens {params.tokens} --threads {threads}"
         " --out {params.folder} 2>&1 | tee {log} >&2"
 
 
@@ -81,7 +81,7 @@ rule machine:
     message:
         "describe the machine and measure its matrix-product peak"
     shell:
-        "python -m verdict.measure.machine --device {params.device} --edition {params.edition} --threads {threads}"
+        "python -m verdict.job verdict.measure.machine --device {params.device} --edition {params.edition} --threads {threads}"
         " --machine {output.machine} --rows {output.rows} 2>&1 | tee {log} >&2"
 
 
@@ -113,7 +113,7 @@ rule anatomy:
     message:
         "count parameters and operations of every model"
     shell:
-        "python -m verdict.measure.anatomy --jobs {params.jobs:q} --tokens {params.tokens} --out {output}"
+        "python -m verdict.job verdict.measure.anatomy --jobs {params.jobs:q} --tokens {params.tokens} --out {output}"
         " 2>&1 | tee {log} >&2"
 
 
@@ -139,7 +139,7 @@ rule curves:
     message:
         "read the learning curves of {wildcards.stage} at equal cost"
     shell:
-        "python -m verdict.measure.curves --stage {wildcards.stage} --targets {params.targets:q} --runs {params.runs}"
+        "python -m verdict.job verdict.measure.curves --stage {wildcards.stage} --targets {params.targets:q} --runs {params.runs}"
         " --speed {input.speed} --out {output} 2>&1 | tee {log} >&2"
 
 
@@ -165,7 +165,7 @@ rule scaling:
     message:
         "fit what text and parameters are worth for {wildcards.task}"
     shell:
-        "python -m verdict.measure.scaling --settings {params.settings:q} --runs {params.runs} --out {output}"
+        "python -m verdict.job verdict.measure.scaling --settings {params.settings:q} --runs {params.runs} --out {output}"
         " 2>&1 | tee {log} >&2"
 
 
@@ -185,7 +185,7 @@ rule algorithm_baselines:
     message:
         "score answers to {wildcards.algorithm} that need no algorithm"
     shell:
-        "python -m verdict.measure.algorithms --settings {params.settings:q} --tokens {params.tokens}"
+        "python -m verdict.job verdict.measure.algorithms --settings {params.settings:q} --tokens {params.tokens}"
         " --baseline {output} 2>&1 | tee {log} >&2"
 
 
@@ -222,7 +222,7 @@ rule gradients:
     message:
         "follow gradients back in time"
     shell:
-        "python -m verdict.measure.gradients --settings {params.settings:q} --models {params.runs}"
+        "python -m verdict.job verdict.measure.gradients --settings {params.settings:q} --models {params.runs}"
         " --tokens {params.tokens} --threads {threads} --out {output} 2>&1 | tee {log} >&2"
 
 
@@ -254,7 +254,7 @@ rule context:
     message:
         "see how much context language models use"
     shell:
-        "python -m verdict.measure.context --settings {params.settings:q} --models {params.runs}"
+        "python -m verdict.job verdict.measure.context --settings {params.settings:q} --models {params.runs}"
         " --tokens {params.tokens} --threads {threads} --out {output} 2>&1 | tee {log} >&2"
 
 
@@ -293,7 +293,7 @@ rule parallelism:
     message:
         "time threads, batches, lengths and implementations, alone on the machine"
     shell:
-        "python -m verdict.measure.parallelism --settings {params.settings:q} --tokens {params.tokens}"
+        "python -m verdict.job verdict.measure.parallelism --settings {params.settings:q} --tokens {params.tokens}"
         " --threads {threads} --out {output} 2>&1 | tee {log} >&2"
 
 
@@ -326,7 +326,7 @@ rule buckets:
     message:
         "score {wildcards.task} by length"
     shell:
-        "python -m verdict.measure.buckets --settings {params.settings:q} --models {params.runs}"
+        "python -m verdict.job verdict.measure.buckets --settings {params.settings:q} --models {params.runs}"
         " --tokens {params.tokens} --corpus {params.corpus} --out {output} 2>&1 | tee {log} >&2"
 
 
@@ -359,7 +359,7 @@ rule items:
     message:
         "draw the test items of {wildcards.stage} anew"
     shell:
-        "python -m verdict.measure.items --settings {params.settings:q} --models {params.runs} --out {output}"
+        "python -m verdict.job verdict.measure.items --settings {params.settings:q} --models {params.runs} --out {output}"
         " 2>&1 | tee {log} >&2"
 
 

@@ -23,6 +23,6 @@ rule page:
     message:
         "write the page"
     shell:
-        "python -m verdict.page --evidence {input.evidence} --history {input.history} --verdict {input.verdict}"
+        "python -m verdict.job verdict.page --evidence {input.evidence} --history {input.history} --verdict {input.verdict}"
         " --claims {input.claims} --ledger {input.ledger} --machine {input.machine} --cards {input.cards}"
         " --outputs {input.outputs} --out {output} 2>&1 | tee {log} >&2"

@@ -25,7 +25,7 @@ rule tokenize:
     message:
         "train the tokenizer of {wildcards.task} and encode its text"
     shell:
-        "python -m verdict.tokens --corpus {params.corpus} --vocabulary {params.vocabulary}"
+        "python -m verdict.job verdict.tokens --corpus {params.corpus} --vocabulary {params.vocabulary}"
         " --longest {params.longest:q} --out {params.folder} 2>&1 | tee {log} >&2"
 
 
@@ -46,7 +46,7 @@ rule algorithm:
     message:
         "draw sequences for {wildcards.algorithm}"
     shell:
-        "python -m verdict.tokens.algorithms --task {wildcards.algorithm} --settings {params.settings:q}"
+        "python -m verdict.job verdict.tokens.algorithms --task {wildcards.algorithm} --settings {params.settings:q}"
         " --out {params.folder} 2>&1 | tee {log} >&2"
 
 

@@ -27,7 +27,7 @@ rule tune:
     message:
         "tune {wildcards.architecture} for {wildcards.stage}"
     shell:
-        "python -m verdict.training.tuning --trials {params.trials:q} --tokens {params.tokens} --threads {threads}"
+        "python -m verdict.job verdict.training.tuning --trials {params.trials:q} --tokens {params.tokens} --threads {threads}"
         " --out {output} 2>&1 | tee {log} >&2"
 
 
@@ -60,7 +60,7 @@ rule train_model:
     message:
         "train {wildcards.architecture} for {wildcards.stage}"
     shell:
-        "python -m verdict.training --jobs {params.jobs:q} --tokens {params.tokens} --tuning {input.tuning}"
+        "python -m verdict.job verdict.training --jobs {params.jobs:q} --tokens {params.tokens} --tuning {input.tuning}"
         " {params.start} --threads {threads} --runs runs 2>&1 | tee {log} >&2"
 
 
@@ -98,7 +98,7 @@ rule evaluate:
     message:
         "evaluate {wildcards.architecture} for {wildcards.stage}, all seeds"
     shell:
-        "python -m verdict.measure.quality --evaluation {params.evaluation:q} --models {params.folders}"
+        "python -m verdict.job verdict.measure.quality --evaluation {params.evaluation:q} --models {params.folders}"
         " --tokens {params.tokens} --corpus {params.corpus} --threads {threads} 2>&1 | tee {log} >&2"
 
 
@@ -133,7 +133,7 @@ rule evaluate_answers:
     message:
         "evaluate {wildcards.architecture} for {wildcards.answering}, all seeds"
     shell:
-        "python -m verdict.measure.algorithms --settings {params.settings:q} --models {params.folders}"
+        "python -m verdict.job verdict.measure.algorithms --settings {params.settings:q} --models {params.folders}"
         " --tokens {params.tokens} --threads {threads} 2>&1 | tee {log} >&2"
 
 
