@@ -60,6 +60,9 @@ class ArchitectureSettings(Section):
     mixer: Annotated[str, Field(description="attention, lstm, or the import path module:Class of a Mixer")]
     layers: Annotated[Positive, Field(description="blocks in the stack (in each of encoder and decoder)")]
     feedforward: Annotated[bool, Field(description="whether a block has a feed-forward part")]
+    mixer_width: Annotated[
+        float, Field(gt=0, le=4, description="inner width of the mixer over the model width, with a feed-forward part")
+    ] = 1.0
     norm: Annotated[bool, Field(description="layer normalisation before each part")] = True
     residual: Annotated[bool, Field(description="residual connection around the mixer")] = True
     cross_attention: Annotated[

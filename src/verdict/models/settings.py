@@ -20,6 +20,8 @@ class Architecture:
     layers: int
     #: whether a block has a feed-forward part (its width is what the parameter solver then chooses)
     feedforward: bool
+    #: inner width of the mixer over the model width in blocks with a feed-forward part (without one it is solved for)
+    mixer_width: float = 1.0
     #: layer normalisation before each part (pre-norm: Xiong et al. 2020) and at the end
     norm: bool = True
     #: residual connection around the mixer (He et al. 2016; for stacked LSTMs Wu et al. 2016)

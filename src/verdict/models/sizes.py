@@ -51,15 +51,20 @@ def skeleton(architecture: Architecture, shape: Shape, inner: list[InnerWidths])
 def inner_widths(architecture: Architecture, width: int, units: int) -> list[InnerWidths]:
     """Widths of the blocks when ``units`` granules of inner width are dealt out evenly, the first blocks one more.
 
-    With a feed-forward part that part takes them and the mixer keeps the model width; without, the mixer takes them.
+    With a feed-forward part that part takes them and the mixer keeps ``mixer_width``; without, the mixer takes them.
     """
     layers = architecture.layers
     dealt = [units // layers + (i < units % layers) for i in range(layers)]
-    if architecture.feedforward:
-        return [InnerWidths(width, granules) for granules in dealt]
     mixer = mixer_class(architecture.mixer)
     # encoder (two directions) and decoder share the widths, so both granularities must divide them
     granule = max(mixer.granularity(causal, **architecture.options) for causal in (True, False))
+    if architecture.feedforward:
+        kept = (
+            width
+            if architecture.mixer_width == 1
+            else granule * max(1, round(architecture.mixer_width * width / granule))
+        )
+        return [InnerWidths(kept, granules) for granules in dealt]
     return [InnerWidths(granule * granules, 0) for granules in dealt]
 
 
