@@ -44,4 +44,4 @@ schemas: setup
 	$(BIN)/python -m verdict.court.claims --schema > workflow/schemas/claims.schema.json
 
 clean:
-	rm -rf data runs measurements results logs reports/index.html mlflow.db .snakemake
+	rm -rf data tuning runs measurements results logs reports/index.html mlflow.db .snakemake

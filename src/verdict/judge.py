@@ -14,6 +14,7 @@ def main() -> None:
     parser.add_argument("--evidence", required=True, type=Path, help="the table of measurements (.parquet or .csv)")
     parser.add_argument("--claims", required=True, type=Path, help="the docket (claims.yaml)")
     parser.add_argument("--out", type=Path, help="where the verdict goes (.json)")
+    parser.add_argument("--docket", type=Path, help="the docket's hash as it was recorded before the runs (.json)")
     parser.add_argument("--explain", metavar="CLAIM", help="print how this claim is judged, from rows to label")
     arguments = parser.parse_args()
     if arguments.out is None and arguments.explain is None:
@@ -22,7 +23,7 @@ def main() -> None:
     from verdict.court import claims as docket  # late, so that --help answers at once
     from verdict.court import evidence
     from verdict.court.judge import judge
-    from verdict.files import write_json
+    from verdict.files import read_json, write_json
 
     claims = docket.load(arguments.claims)
     table = evidence.read(arguments.evidence)
@@ -31,7 +32,8 @@ def main() -> None:
 
         print(explain(claims, table, arguments.explain))
     if arguments.out is not None:
-        write_json(arguments.out, judge(claims, table))
+        recorded = read_json(arguments.docket)["docket_sha256"] if arguments.docket else None
+        write_json(arguments.out, judge(claims, table, recorded))
 
 
 if __name__ == "__main__":

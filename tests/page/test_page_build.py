@@ -128,6 +128,15 @@ def test_the_sentence_follows_the_verdict(read: inputs.Inputs) -> None:
     assert len(said) == 6
 
 
+def test_a_docket_that_was_changed_after_the_runs_is_said_to_be(read: inputs.Inputs) -> None:
+    pages = {}
+    for recorded in (None, read.verdict["docket_sha256"], "0" * 64):
+        verdict = {**read.verdict, "recorded_docket_sha256": recorded}
+        pages[recorded] = build.render(inputs.Inputs(**{**vars(read), "verdict": verdict}), words.load())
+    told = {recorded: "changed after the runs had begun" in page for recorded, page in pages.items()}
+    assert told == {None: False, read.verdict["docket_sha256"]: False, "0" * 64: True}
+
+
 def test_the_same_inputs_give_the_same_page(read: inputs.Inputs) -> None:
     assert build.render(read, words.load()) == build.render(read, words.load())
 

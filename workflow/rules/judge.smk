@@ -60,6 +60,7 @@ rule judge:
     input:
         evidence="results/evidence.parquet",
         claims="claims.yaml",
+        docket="results/docket.json",
     output:
         "results/verdict.json",
     log:
@@ -71,4 +72,5 @@ rule judge:
     message:
         "judge the claims"
     shell:
-        "python -m verdict.job verdict.judge --evidence {input.evidence} --claims {input.claims} --out {output} 2>&1 | tee {log} >&2"
+        "python -m verdict.job verdict.judge --evidence {input.evidence} --claims {input.claims} --docket {input.docket}"
+        " --out {output} 2>&1 | tee {log} >&2"

@@ -6,8 +6,25 @@
 SEEDS = list(range(SETTINGS.seeds)) if SETTINGS.seeds_together else ["{seed}"]
 
 
+# The rules of judging are fixed before the runs: their hash is recorded once and kept when the docket changes.
+rule docket:
+    input:
+        ancient("claims.yaml"),
+    output:
+        "results/docket.json",
+    log:
+        "logs/docket.log",
+    conda:
+        "../envs/verdict.yaml"
+    message:
+        "record the docket's hash"
+    shell:
+        "python -m verdict.job verdict.court.claims --claims {input} --record {output} 2>&1 | tee {log} >&2"
+
+
 rule tune:
     input:
+        ancient("results/docket.json"),
         tokens=lambda wildcards: f"data/tokens/{stage_of(wildcards).task}/tokens.json",
     output:
         "tuning/{stage}/{architecture}.json",
@@ -33,6 +50,7 @@ rule tune:
 
 rule train_model:
     input:
+        ancient("results/docket.json"),
         tokens=lambda wildcards: f"data/tokens/{stage_of(wildcards).task}/tokens.json",
         tuning=lambda wildcards: f"tuning/{tuned_stage(wildcards.stage)}/{wildcards.architecture}.json",
         start=start_of,

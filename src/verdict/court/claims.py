@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from verdict import documents
 from verdict.errors import UserError, run_command
+from verdict.files import write_json
 
 Column = Literal["experiment", "task", "variant", "matching", "size", "device", "implementation", "variable", "at"]
 Cell = str | float
@@ -118,6 +119,16 @@ class SituationTest(Test):
     criterion: Criterion = Field(description="What the reader of the final table cares for.")
 
 
+class Published(Strict):
+    """Numbers of others, quoted beside ours; no verdict reads them."""
+
+    what: Text
+    recurrent: str = Field(description="What was reported of the recurrent model; – if nothing.")
+    transformer: str = Field(description="What was reported of the Transformer; – if nothing.")
+    source: str
+    flaw: Text = Field(description="Why it decides nothing.")
+
+
 class Claim(Strict):
     """One claim of the docket. Without tests it is “not yet tried”."""
 
@@ -126,6 +137,7 @@ class Claim(Strict):
     text: Text = Field(description="The claim in our own words.")
     measured: Text = Field(description="What must be measured before anyone may call it true.")
     tests: list[Test] = Field(default_factory=list)
+    published: list[Published] = Field(default_factory=list, description="Numbers of others, for comparison.")
 
 
 class Final(Strict):
@@ -210,16 +222,19 @@ def _known(word: str, known: dict[str, Text], where: str, section: str) -> None:
 
 
 def main() -> None:
-    """Print the schema, or check a docket and say how many claims and tests it holds."""
+    """Print the schema, or check a docket, say how many claims and tests it holds, and record its hash."""
     parser = argparse.ArgumentParser(description="Check a docket (claims.yaml), or print its JSON schema.")
     parser.add_argument("--schema", action="store_true", help="print the JSON schema and stop")
     parser.add_argument("--claims", default="claims.yaml", help="the docket to check (default: %(default)s)")
+    parser.add_argument("--record", type=Path, help="file to record the docket's SHA-256 in, before the first run")
     arguments = parser.parse_args()
     if arguments.schema:
         print(json.dumps(schema(), ensure_ascii=False, indent=2))
         return
     claims = load(arguments.claims)
     tests = sum(len(claim.tests) for claim in claims.claims)
+    if arguments.record:
+        write_json(arguments.record, {"docket_sha256": claims.sha256()})
     print(f"{arguments.claims}: {len(claims.claims)} claims, {tests} tests, docket {claims.sha256()}")
 
 

@@ -119,12 +119,15 @@ class Case:
     needed_pairs: int | None = None
 
 
-def judge(claims: Claims, evidence: pl.DataFrame) -> dict[str, Any]:
+def judge(claims: Claims, evidence: pl.DataFrame, recorded: str | None = None) -> dict[str, Any]:
     """The verdict as JSON can hold it (no NaN, no infinities), in the docket's order.
 
     ``claims``: per claim its label (corrected over its area), ``uncorrected_label``, ``tests`` (one entry for
     each condition, see ``_entry``) and the conditions ``when`` it is supported and ``unless`` (contradicted or a tie).
     ``areas`` and ``final``: label and counts; ``final`` also has its own tests and, read off them, the ``situations``.
+
+    ``recorded``: the docket's hash before the runs, if it was recorded; it stands beside the hash of the docket judged
+    by, so that a change between them can be seen.
 
     ``evidence`` must have passed ``evidence.check``. Raises ``UserError`` when rows that a test selects name an
     architecture the docket does not know, differ in unit or direction, stand twice, or do not suit the effect.
@@ -160,6 +163,7 @@ def judge(claims: Claims, evidence: pl.DataFrame) -> dict[str, Any]:
         "schema": 1,
         "level": claims.level,
         "docket_sha256": claims.sha256(),
+        "recorded_docket_sha256": recorded,
         "evidence_sha256": table_of.fingerprint(evidence),
         "claims": judged,
         "areas": {area: _summary([c["label"] for c in judged if c["area"] == area]) for area in claims.areas},

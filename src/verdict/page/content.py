@@ -94,6 +94,7 @@ class Content:
             if judged["label"] == "only_when"
             else [],
             "groups": _grouped(tests),
+            "published": [quoted.model_dump() for quoted in claim.published],
             "rules": _unique(test["rule_words"] for test in tests),
             "margins": [
                 self.words.both(reason) for reason in _unique(test.margin.reason.model_dump() for test in claim.tests)
@@ -128,7 +129,8 @@ class Content:
             return self.words.t("finding.not_tried")
         wanted = "supported" if judged["label"] == "only_when" else judged["label"]
         # the first comparison with the claim's own label, one with numbers before one without
-        test = min(tests, key=lambda test: (test["label"] != wanted, test["never"]))
+        # (of those undecided, one that the correction alone took back)
+        test = min(tests, key=lambda test: (test["label"] != wanted, test["why"] != "corrected", test["never"]))
         words = self.words
         where = self._listed(test["condition_chips"])
         common = {
@@ -148,6 +150,9 @@ class Content:
         }
         key = "never" if test["never"] else test["effect"] if test["low"] is not None else "no_interval"
         sentence = words.t("finding." + key, **common)
+        if test["why"] == "corrected":
+            alone = words.t("label." + test["uncorrected_label"])
+            sentence = Markup("{} {}").format(sentence, words.t("finding.corrected", alone=alone))
         if len(tests) > 1:
             counts = [(label, sum(other["label"] == label for other in tests)) for label in LABELS]
             listed = self._listed(words.t("counted." + label, n=count) for label, count in counts if count)
@@ -217,7 +222,8 @@ class Content:
 
     def final(self) -> dict[str, Any]:
         """The answer, and the situations in which the evidence favours one side."""
-        judged = self.inputs.verdict["final"]
+        judged_by = self.inputs.verdict
+        judged = judged_by["final"]
         counts = judged["counts"]
         total = sum(counts.values())
         listed = self._listed(
@@ -236,6 +242,7 @@ class Content:
             "label": judged["label"],
             "text": self.inputs.claims.final.text.model_dump(),
             "sentence": sentence,
+            "docket_changed": judged_by.get("recorded_docket_sha256") not in (None, judged_by["docket_sha256"]),
             "situations": self._situations(judged),
         }
 
@@ -606,7 +613,9 @@ class Content:
             else:
                 shown = Markup("<code>{}</code>").format(value) if key == "commit" else escape(str(value))
             facts.append((key, shown))
-        for key in ("docket_sha256", "evidence_sha256"):
+        for key in ("docket_sha256", "recorded_docket_sha256", "evidence_sha256"):
+            if self.inputs.verdict.get(key) is None:
+                continue
             facts.append((key, Markup('<code class="hash">{}</code>').format(self.inputs.verdict[key])))
         matmul = [row for row in self.inputs.evidence if row["metric"] == "matmul_flops_per_second"]
         if matmul:
