@@ -39,7 +39,7 @@ def test_two_runs_write_the_same_bytes_and_leave_nothing_beside(table, tmp_path)
 
 
 def test_an_explanation_is_printed(table):
-    done = _run("--evidence", table, "--claims", "claims.yaml", "--explain", "A2")
+    done = _run("explain", "A2", "--evidence", table, module="verdict")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("A2: only_when")
 
@@ -62,12 +62,13 @@ def test_every_claim_can_be_explained(claim):
     [
         (["--evidence", "absent.parquet", "--claims", "claims.yaml", "--out", "v.json"], "absent.parquet"),
         (["--evidence", "{table}", "--claims", "absent.yaml", "--out", "v.json"], "absent.yaml"),
-        (["--evidence", "{table}", "--claims", "claims.yaml", "--explain", "Z9"], "Z9"),
-        (["--evidence", "{table}", "--claims", "claims.yaml"], "--out"),
+        (["explain", "Z9", "--evidence", "{table}"], "Z9"),
+        (["explain", "A1", "--evidence", "absent.parquet"], "absent.parquet"),
     ],
 )
 def test_a_mistake_gets_one_sentence(table, arguments, named):
-    done = _run(*(argument.format(table=table) for argument in arguments))
+    module = "verdict" if arguments[0] == "explain" else "verdict.judge"
+    done = _run(*(argument.format(table=table) for argument in arguments), module=module)
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
     assert named in done.stderr

@@ -215,3 +215,22 @@ def test_unlabelled_text_is_what_pretraining_reads(tmp_path: Path):
 def test_an_unknown_objective_is_told(tmp_path: Path):
     with pytest.raises(UserError, match="objective 'guess' is unknown"):
         open_split(tmp_path, "guess", "train", Training(1e-3, 1, 64), VOCABULARY)
+
+
+def test_some_records_are_a_part_of_more_and_keep_their_labels(world: Path):
+    """A sorted corpus has its classes one after the other; the first ones would be of one class."""
+    tokens = world / "tokens/classification"
+    job = tiny.job("few", "classification", "classification", "lstm")
+
+    def known(records: int) -> dict[tuple[int, ...], int]:
+        found = {}
+        for batch in open_split(tokens, "classification", "train", job.training, 280, records).in_order():
+            for row, length, label in zip(batch["tokens"], batch["lengths"], batch["label"], strict=True):
+                found[tuple(row[:length].tolist())] = int(label)
+        return found
+
+    few, more, every = known(12), known(30), known(0)
+    assert len(few) <= 12 < len(more) <= 30 < len(every)
+    assert few.items() <= more.items() <= every.items()
+    assert set(few.values()) == {0, 1}
+    assert known(10_000) == every

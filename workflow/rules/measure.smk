@@ -95,7 +95,7 @@ FIRST_STAGES = {
 
 rule anatomy:
     input:
-        tokens=expand("data/tokens/{task}/tokens.json", task=TASKS),
+        tokens=expand("data/tokens/{task}/tokens.json", task=[*TASKS, *ALGORITHMS]),
     output:
         "measurements/anatomy.json",
     log:

@@ -31,11 +31,10 @@ class Records:
     def __getitem__(self, index: int) -> np.ndarray:
         return self.pieces[self.ends[index - 1] if index else 0 : self.ends[index]]
 
-    def first(self, count: int) -> "Records":
-        """The first ``count`` records (0: all)."""
-        if not count or count >= len(self):
-            return self
-        return Records(self.pieces[: self.ends[count - 1]], self.ends[:count])
+    def take(self, numbers: np.ndarray) -> "Records":
+        """The records of these numbers, in their order."""
+        chosen = [self[number] for number in numbers]
+        return Records(np.concatenate(chosen), np.cumsum([len(record) for record in chosen], dtype=np.int64))
 
     @property
     def lengths(self) -> np.ndarray:

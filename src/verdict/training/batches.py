@@ -239,11 +239,19 @@ def open_answers(folder: Path | str, split: str, batch_tokens: int) -> EqualLeng
 def open_split(
     folder: Path | str, objective: str, split: str, training: "TrainingLike", vocabulary: int, records: int = 0
 ) -> Source:
-    """The batches of a split of an encoded task, as the objective wants them: of its first ``records`` (0: all)."""
+    """The batches of a split of an encoded task, as the objective wants them: of ``records`` of its records (0: all).
+
+    The same are chosen for every architecture and seed, and fewer are a part of more; a corpus may be sorted, so they are
+    not the first ones.
+    """
     folder = Path(folder)
 
+    def some(count: int) -> np.ndarray:
+        return np.sort(np.random.default_rng(0).permutation(count)[: records or count])
+
     def opened(name: str) -> Records:
-        return Records.open(folder, name).first(records)
+        found = Records.open(folder, name)
+        return found.take(some(len(found))) if 0 < records < len(found) else found
 
     if objective == "language_model":
         return Windows(opened(f"{split}.text"), training.window, training.batch_tokens)
@@ -253,8 +261,8 @@ def open_split(
         name = "pretrain.text" if split == "train" and (folder / "pretrain.text.npy").exists() else f"{split}.text"
         return masked(_spoken(opened(name)), vocabulary, training.masked, training.batch_tokens)
     if objective == "classification":
-        text = opened(f"{split}.text")
-        return labelled(text, np.load(folder / f"{split}.label.npy")[: len(text)], training.batch_tokens)
+        labels = np.load(folder / f"{split}.label.npy")
+        return labelled(opened(f"{split}.text"), labels[some(len(labels))], training.batch_tokens)
     if objective == "answers":
         return open_answers(folder, split, training.batch_tokens)
     raise UserError(f"objective '{objective}' is unknown")

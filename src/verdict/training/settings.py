@@ -33,7 +33,7 @@ class Training:
     validations: int = 10
     #: records of the validation split that each validation reads (0: all)
     validation_records: int = 0
-    #: records of the training split that are used, the first of them (0: all)
+    #: records of the training split that are used (0: all)
     records: int = 0
     #: train the classifier alone, on an encoder that stays as it is (a probe)
     frozen: bool = False
