@@ -190,7 +190,7 @@ def test_dropout_that_misses_one_architecture_is_caught():
     assert dropped(spared) != dropped(full)
 
 
-# ------------------------------------------------------------------------------ unequal parameters, straw implementation
+# ----------------------------------------------------------------------------- unequal parameters, straw implementation
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)

@@ -196,7 +196,7 @@ def test_a_missing_key_is_named(path: tuple[str, ...]):
         (("stages", "finetuning", "tuning"), {"learning_rates": [0.1]}, ["stages.finetuning", "either"]),
         (("stages", "lm", "speed", "architectures"), ["gru"], ["speed.architectures", "gru"]),
         (("stages", "probe", "start"), None, ["training.frozen"]),
-        (("ladders", "lm"), ["transformer", "gru"], ["ladders.lm", "gru"]),
+        (("ladders", "lm"), ["transformer", "lstm_no_attention"], ["ladders.lm", "lstm_no_attention"]),
         (("stages", "finetuning", "start"), "pretrainin", ["stages.finetuning.start", "pretrainin"]),
         (("stages", "finetuning", "start"), "finetuning", ["no other stage"]),
         (("stages", "finetuning", "start"), "lm", ["stages.finetuning", "lm", "differ"]),

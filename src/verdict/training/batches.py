@@ -241,8 +241,8 @@ def open_split(
 ) -> Source:
     """The batches of a split of an encoded task, as the objective wants them: of ``records`` of its records (0: all).
 
-    The same are chosen for every architecture and seed, and fewer are a part of more; a corpus may be sorted, so they are
-    not the first ones.
+    The same are chosen for every architecture and seed, and fewer are a part of more; a corpus may be sorted, so they
+    are not the first ones.
     """
     folder = Path(folder)
 
