@@ -25,7 +25,7 @@ def rows(seed: int = 0, quality: float = 1.0, speed: float = 2.0) -> list[Row]:
         run = more.pop("run", f"{experiment}/{task}/{architecture}")
         made.append(
             {"experiment": experiment, "task": task, "architecture": architecture, "metric": metric, "value": value,
-             "unit": unit, "better": better, "run": run, "device": "cpu", "size": "quick", **more}
+             "unit": unit, "better": better, "run": run, "device": "cpu", "size": "", **more}
         )  # fmt: skip
 
     for replicate in range(3):

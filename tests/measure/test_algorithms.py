@@ -21,9 +21,9 @@ from verdict.tokens import algorithms as drawn
 from verdict.tokens import tokenizer as bpe
 from verdict.tokens.algorithms import FIRST
 from verdict.training import loop
-from verdict.training.__main__ import run as train
 from verdict.training.batches import Batch, open_answers, open_split
 from verdict.training.objectives import OBJECTIVES
+from verdict.training.runs import run as train
 
 CPU = torch.device("cpu")
 TASKS = ("recall", "copying", "reversal", "parity", "permutations")

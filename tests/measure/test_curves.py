@@ -123,6 +123,11 @@ def test_a_stage_by_hand(tmp_path: Path):
         ("seconds_to_target", "good", "", 2.0): 20.0,
         ("seconds_to_target", "fast", "", 0.5): "never",
         ("seconds_to_target", "good", "", 0.5): "never",
+        # the worse of them ends with 2 bits
+        ("seconds_to_common_loss", "fast", "", None): 15.0,
+        ("seconds_to_common_loss", "good", "", None): 20.0,
+        ("days_per_billion_tokens", "fast", "", None): pytest.approx(1e9 / 200 / 86_400),
+        ("days_per_billion_tokens", "good", "", None): pytest.approx(1e9 / 100 / 86_400),
         # what both can afford: 30 FLOPs (fast ends there), 15 s (fast ends there)
         ("valid_bits_per_byte", "fast", "flops", None): 2.0,
         ("valid_bits_per_byte", "good", "flops", None): 2.5,

@@ -94,7 +94,8 @@ def write(folder, architecture, seed, outputs, references, task="translation", s
     scores, _ = SCORES[task](outputs, references)
     rows = [
         {"architecture": architecture, "replicate": seed, "task": task, "variant": "beam", "matching": "parameters",
-         "size": "", "device": "cpu", "metric": metric, "value": value if score is None else score, "unit": "%"}
+         "at": None, "size": "", "device": "cpu", "metric": metric,
+         "value": value if score is None else score, "unit": "%"}
         for metric, value in scores.items()
     ]  # fmt: skip
     rows.append({**rows[0], "metric": "bits_per_byte", "unit": "bit/byte", "variant": ""})

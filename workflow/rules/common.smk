@@ -38,12 +38,12 @@ RUNS = [
     for architecture in stage.architectures
     for seed in range(SETTINGS.seeds)
 ]
-EVALUATED = [run for run in RUNS if SETTINGS.stages[run.split("/")[0]].evaluation]
+EVALUATED = [
+    run for run in RUNS if SETTINGS.stages[Path(run).parts[0]].evaluation is not None
+]
 # runs whose outputs are kept beside their references
 ANSWERED = [
-    run
-    for run in EVALUATED
-    if SETTINGS.stages[run.split("/")[0]].objective != "answers"
+    run for run in EVALUATED if SETTINGS.stages[Path(run).parts[0]].task in TASKS
 ]
 TUNED = [
     f"{name}/{architecture}"
@@ -211,15 +211,19 @@ def scaling_settings(task):
 SCALED = [task for task in TASKS if len(scaled_stages(task)) > 1]
 
 
-def models_of(architectures, task="lm"):
-    """The runs of architectures on the main size of a task, each on the first stage that trains it."""
-    first = {}
-    for name, stage in SETTINGS.stages.items():
-        if stage.task == task and not stage.size:
-            for architecture in stage.architectures:
-                first.setdefault(architecture, name)
+def main_stage(architecture):
+    """The first stage that trains an architecture as a language model of the main size."""
+    return next(
+        name
+        for name, stage in SETTINGS.stages.items()
+        if stage.task == "lm" and not stage.size and architecture in stage.architectures
+    )
+
+
+def language_models(architectures):
+    """The runs of architectures as language models of the main size."""
     return [
-        f"runs/{first[name]}/{name}/s{seed}"
+        f"runs/{main_stage(name)}/{name}/s{seed}"
         for name in architectures
         for seed in range(SETTINGS.seeds)
     ]

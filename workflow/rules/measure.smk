@@ -194,7 +194,7 @@ rule gradients:
         tokens="data/tokens/lm/tokens.json",
         models=[
             f"{run}/{file}"
-            for run in models_of(SETTINGS.measurements.gradients.architectures)
+            for run in language_models(SETTINGS.measurements.gradients.architectures)
             for file in (
                 "model.safetensors",
                 "model.json",
@@ -217,7 +217,7 @@ rule gradients:
             "verdict.measure.gradients",
             *mixer_modules(SETTINGS.measurements.gradients.architectures),
         ),
-        runs=models_of(SETTINGS.measurements.gradients.architectures),
+        runs=language_models(SETTINGS.measurements.gradients.architectures),
         tokens=subpath(input.tokens, parent=True),
     message:
         "follow gradients back in time"
@@ -231,7 +231,7 @@ rule context:
         tokens="data/tokens/lm/tokens.json",
         models=[
             f"{run}/{file}"
-            for run in models_of(SETTINGS.measurements.context.architectures)
+            for run in language_models(SETTINGS.measurements.context.architectures)
             for file in ("model.safetensors", "model.json", "metrics.json")
         ],
     output:
@@ -249,7 +249,7 @@ rule context:
             "verdict.measure.context",
             *mixer_modules(SETTINGS.measurements.context.architectures),
         ),
-        runs=models_of(SETTINGS.measurements.context.architectures),
+        runs=language_models(SETTINGS.measurements.context.architectures),
         tokens=subpath(input.tokens, parent=True),
     message:
         "see how much context language models use"
@@ -277,11 +277,8 @@ rule parallelism:
                     exclude={"architectures"}
                 ),
                 "jobs": [
-                    job(SETTINGS, Path(run).parts[1], Path(run).parts[2], 0).to_dict()
-                    for run in models_of(
-                        SETTINGS.measurements.parallelism.architectures
-                    )
-                    if run.endswith("/s0")
+                    job(SETTINGS, main_stage(name), name, 0).to_dict()
+                    for name in SETTINGS.measurements.parallelism.architectures
                 ],
             }
         ),

@@ -123,8 +123,8 @@ class Published(Strict):
     """Numbers of others, quoted beside ours; no verdict reads them."""
 
     what: Text
-    recurrent: str = Field(description="What was reported of the recurrent model; – if nothing.")
-    transformer: str = Field(description="What was reported of the Transformer; – if nothing.")
+    of_recurrent: str = Field(description="What was reported of the recurrent model; – if nothing.")
+    of_transformer: str = Field(description="What was reported of the Transformer; – if nothing.")
     source: str
     flaw: Text = Field(description="Why it decides nothing.")
 
