@@ -24,6 +24,8 @@ _MARKS = {
     "triangle-down": '<path d="M6 10.5 11 1.5H1Z"/>',
     "triangle-right": '<path d="M10.5 6 1.5 11V1Z"/>',
     "triangle-left": '<path d="M1.5 6 10.5 11V1Z"/>',
+    "wedge": '<path d="M6 1 8.500 11h-5Z"/>',
+    "arrow": '<path d="M6 .8 10 5H7.200v6H4.800V5H2Z"/>',
     "diamond": '<path d="M6 .8 11 6 6 11.2 1 6Z"/>',
     "cross": '<path d="M4.5 1h3v3.5H11v3H7.5V11h-3V7.500H1v-3h3.500Z"/>',
 }
@@ -38,7 +40,6 @@ def render(inputs: Inputs, words: Words) -> str:
         }
     )
     content = Content(inputs, words)
-    others = charts.arranged({row["architecture"] for row in inputs.evidence} - set(charts.SHAPES))
     script, bundle = Markup(in_script(_resource("page.js"))), Markup(in_script(vega_bundle()))
     shown: dict[str, Any] = {
         # in the order of the page, which numbers the charts
@@ -69,7 +70,7 @@ def render(inputs: Inputs, words: Words) -> str:
         json=script_json,
         labels=LABELS,
         sign=SIGNS.__getitem__,
-        mark=lambda name: mark(name, others),
+        mark=lambda name: mark(name),
         run_ids=content.run_ids,
         paths=inputs.paths,
     )
@@ -129,12 +130,13 @@ def chart_words(specs: list[dict[str, Any]], words: Words) -> dict[str, dict[str
     return {lang: {key: words.plain(key, lang) for key in sorted(used) if key in words} for lang in LANGUAGES}
 
 
-def mark(name: str, others: list[str]) -> Markup:
+def mark(name: str) -> Markup:
     """An architecture's shape in its colour, as a small inline picture beside its name."""
-    kind = name if name in charts.SHAPES else f"spare{others.index(name) % 4 if name in others else 0}"
+    shape = charts.shape_of(name)
+    drawn = _MARKS.get(shape) or f'<path transform="translate(6 6) scale(5)" d="{shape}"/>'
     return Markup(
-        f'<svg class="mark arch-{kind}" viewBox="0 0 12 12" aria-hidden="true" focusable="false">'
-        f"{_MARKS[charts.shape_of(name, others)]}</svg>"
+        f'<svg class="mark arch-{charts.kind_of(name)}" viewBox="0 0 12 12" aria-hidden="true" focusable="false">'
+        f"{drawn}</svg>"
     )
 
 

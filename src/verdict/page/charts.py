@@ -7,6 +7,7 @@ everywhere (after Okabe and Ito's palette, told apart by people with any colour 
 """
 
 import math
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,10 +22,22 @@ SHAPES = {
     "transformer": "circle",
     "lstm": "square",
     "lstm_no_attention": "triangle-up",
+    "lstm_classic": "triangle-down",
+    "lstm_feedforward": "triangle-right",
+    "lstm_feedforward_no_attention": "triangle-left",
+    "lstm_forget0": "wedge",
+    "gru": "arrow",
+    "rnn": "M-0.5,-0.87L0.5,-0.87L1,0L0.5,0.87L-0.5,0.87L-1,0Z",  # a hexagon
     "baseline": "diamond",
     "device": "cross",
 }
-SPARE_SHAPES = ("triangle-down", "triangle-right", "triangle-left", "cross")
+#: a pentagon, a bow tie, an hourglass and a bar, for architectures that a user adds
+SPARE_SHAPES = (
+    "M0,-1L0.95,-0.31L0.59,0.81L-0.59,0.81L-0.95,-0.31Z",
+    "M-1,-0.8L1,0.8L1,-0.8L-1,0.8Z",
+    "M-0.8,-1L0.8,-1L-0.8,1L0.8,1Z",
+    "M-0.35,-1L0.35,-1L0.35,1L-0.35,1Z",
+)
 PARTS = ("embedding", "mixing", "feedforward", "output", "other")
 ROW_HEIGHT = 38  # pixels of a row whose label stands above its points
 LOG_SPREAD = 30  # a value axis is logarithmic from this ratio of largest to smallest
@@ -48,24 +61,23 @@ def arranged(architectures: Iterable[str]) -> list[str]:
     return sorted(set(architectures), key=lambda name: (known.index(name) if name in known else len(known), name))
 
 
-def colour_token(architecture: str, others: Sequence[str] = ()) -> str:
-    """The token of an architecture's colour; unknown ones share spare colours in order of name."""
-    if architecture in SHAPES:
-        return f"{TOKEN}colour.{architecture}"
-    return f"{TOKEN}colour.spare{others.index(architecture) % 4 if architecture in others else 0}"
+def kind_of(architecture: str) -> str:
+    """The name of an architecture's colour: its own, or for an unknown one a spare that its name decides."""
+    return architecture if architecture in SHAPES else f"spare{_spare(architecture)}"
 
 
-def shape_of(architecture: str, others: Sequence[str] = ()) -> str:
-    """An architecture's fixed shape."""
-    if architecture in SHAPES:
-        return SHAPES[architecture]
-    return SPARE_SHAPES[others.index(architecture) % 4 if architecture in others else 0]
+def shape_of(architecture: str) -> str:
+    """An architecture's shape: a name that Vega knows or the path of a polygon within ±1."""
+    return SHAPES.get(architecture) or SPARE_SHAPES[_spare(architecture)]
+
+
+def _spare(architecture: str) -> int:
+    return zlib.crc32(architecture.encode()) % len(SPARE_SHAPES)
 
 
 def _channels(architectures: Sequence[str]) -> tuple[alt.Color, alt.Shape]:
-    others = [name for name in architectures if name not in SHAPES]
-    colours = [colour_token(name, others) for name in architectures]
-    shapes = [shape_of(name, others) for name in architectures]
+    colours = [f"{TOKEN}colour.{kind_of(name)}" for name in architectures]
+    shapes = [shape_of(name) for name in architectures]
     return (
         alt.Color("architecture:N", scale=alt.Scale(domain=list(architectures), range=colours), legend=None),
         alt.Shape("architecture:N", scale=alt.Scale(domain=list(architectures), range=shapes), legend=None),
@@ -87,7 +99,10 @@ def _value_axis(rows: Sequence[Row], zero: bool) -> alt.Scale:
 
 def _format(values: Iterable[float]) -> str:
     """A d3 format for an axis: thousands grouped up to 99,999, then k, M, G; no milli or micro."""
-    largest = max((abs(value) for value in values if math.isfinite(value)), default=0)
+    sizes = [abs(value) for value in values if math.isfinite(value) and value]
+    largest = max(sizes, default=0)
+    if sizes and min(sizes) < 1e-4:
+        return "~g"
     return "~s" if largest >= 100_000 else ",.4~r"
 
 

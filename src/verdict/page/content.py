@@ -1,6 +1,7 @@
 """From inputs to what the templates show: selected, ordered and named, never averaged."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -23,6 +24,8 @@ CONDITIONS_SHOWN = 4
 SAMPLES = 5
 EXAMPLE_LENGTH = 320  # characters of an example or output that are shown
 DERIVED = {"throughput_kept": "length", "batch_gain": "batch"}  # ratios whose own curve, over this variable, says more
+#: columns that tell charts of one metric apart, in this order
+APART = ("variant", "size", "implementation", "matching")
 CRITERIA = ("quality", "training_speed", "time_to_quality", "generation_speed", "memory", "parameters")
 
 
@@ -231,13 +234,11 @@ class Content:
             for label in LABELS
             if counts.get(label) and label != "not_tried"
         )
-        sentence = self.words.t(
-            "answer." + judged["label"],
-            counts=listed or "–",
-            tried=total - counts.get("not_tried", 0),
-            total=total,
-            untried=self.fig.verdict(counts.get("not_tried", 0), pointer("final", "counts", "not_tried")),
-        )
+        open_ones = counts.get("not_tried", 0)
+        sentence = self.words.t("answer." + judged["label"], counts=listed or "–", tried=total - open_ones)
+        if open_ones:
+            left = self.fig.verdict(open_ones, pointer("final", "counts", "not_tried"))
+            sentence = Markup("{} {}").format(sentence, self.words.t("answer.untried", untried=left, total=total))
         return {
             "label": judged["label"],
             "text": self.inputs.claims.final.text.model_dump(),
@@ -293,6 +294,7 @@ class Content:
         """What the value axis shows, and where; the other axis has its own title."""
         about, name = panel.about, self.words.name
         parts = [name("task", about["task"])] if about["task"] else []
+        parts += [name(column, about[column]) for column in APART if about.get(column)]
         if several_devices and panel.kind != "learning":
             parts.append(name("device", about["device"]))
         return Markup("<b>{}</b> {}").format(name("metric", about["metric"]), _joined(parts, " · "))
@@ -311,6 +313,7 @@ class Content:
                 for row in evidence
                 if row["metric"] == metric
                 and row["run"] in runs
+                and (test["sides"]["variable"] or row["at"] is None or row["architecture"] == "baseline")
                 and (not task or row["task"] == task)
                 and (not device or row["device"] == device or row["architecture"] == "baseline")
             ]
@@ -344,11 +347,12 @@ class Content:
                     and (not device or row["device"] == device)
                 ]
                 for variable in sorted({row["variable"] for row in swept}):
-                    body = [row for row in swept if row["variable"] == variable]
-                    made.setdefault(
-                        ("curve", source, here, variable, device, tuple(sorted(experiments))),
-                        charts.curve(body, self.words),
-                    )
+                    for apart, body in _apart([row for row in swept if row["variable"] == variable]).items():
+                        panel = charts.curve(body, self.words)
+                        made.setdefault(
+                            ("curve", source, here, variable, device, tuple(sorted(experiments)), apart),
+                            replace(panel, about={**panel.about, **dict(apart)}),
+                        )
                 flat = [
                     row for row in rows if row["task"] == here and row["at"] is None and row["architecture"] in sides
                 ]
@@ -361,7 +365,10 @@ class Content:
                     over = {"flops": "flops", "seconds": "seconds"}.get(test["sides"]["matching"] or "", "tokens")
                     learn.setdefault((here, "seconds" if "time_to_quality" in experiments else over))
         for task, over in learn:
-            body = [row for row in self.inputs.history if row["task"] == task and (row[over] or 0) > 0]
+            # the main size alone: others would need colours of their own
+            body = [
+                row for row in self.inputs.history if row["task"] == task and not row["size"] and (row[over] or 0) > 0
+            ]
             if body:
                 made[("learning", task, over)] = charts.learning(body, self.words, over)
         return [
@@ -635,6 +642,21 @@ class Content:
         """Every run that the page names, with its id in the ledger."""
         names = {row["run"] for row in self.inputs.evidence} | {item.run for item in self.inputs.outputs}
         return [{"name": name, "id": self.run_ids.get(name, "")} for name in sorted(names | set(self.run_ids)) if name]
+
+
+def _apart(rows: list[Row]) -> dict[tuple[tuple[str, str], ...], list[Row]]:
+    """The rows of one chart, or of several where one would draw two values of a replicate at one place: told apart by
+    the first columns that separate them."""
+    groups: dict[tuple[tuple[str, str], ...], list[Row]] = {(): rows}
+    for column in APART:
+        split: dict[tuple[tuple[str, str], ...], list[Row]] = {}
+        for key, body in groups.items():
+            places = {(row["architecture"], row["at"], row["replicate"]) for row in body}
+            for row in body:
+                clash = len(places) < len(body)
+                split.setdefault((*key, (column, row[column])) if clash else key, []).append(row)
+        groups = split
+    return groups
 
 
 def _telling(tests: Sequence[dict[str, Any]]) -> list[str]:

@@ -13,7 +13,18 @@ from verdict.court import evidence as table
 from verdict.errors import UserError
 from verdict.files import read_json
 
-HISTORY = ("run", "task", "architecture", "variant", "replicate", "tokens", "flops", "seconds", "valid_bits_per_byte")
+HISTORY = (
+    "run",
+    "task",
+    "architecture",
+    "variant",
+    "size",
+    "replicate",
+    "tokens",
+    "flops",
+    "seconds",
+    "valid_bits_per_byte",
+)
 
 
 @dataclass(frozen=True)
