@@ -2,6 +2,7 @@
 
 import copy
 import math
+import sys
 import time
 from collections import Counter
 from itertools import pairwise
@@ -20,7 +21,7 @@ from verdict.errors import UserError
 from verdict.files import read_json
 from verdict.measure import energy, machine, parallelism, sweeps, timing
 from verdict.measure.chain import Recorder, dependent_chain, read_stepwise
-from verdict.measure.implementations import IMPLEMENTATIONS, agree, implementations
+from verdict.measure.implementations import IMPLEMENTATIONS, agree, can_compile, implementations
 from verdict.training.objectives import OBJECTIVES
 
 CPU = torch.device("cpu")
@@ -145,6 +146,13 @@ def test_plain_code_is_compiled_where_that_is_wanted(monkeypatch: pytest.MonkeyP
     assert list(twins) == ["kernel", "written_out", "written_out, compiled"]
     assert taken == [twins["written_out, compiled"]]
     assert twins["written_out"] is not twins["written_out, compiled"]
+
+
+def test_without_a_compiler_compiled_code_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("CXX", str(tmp_path / "none"))
+    assert not can_compile()
+    monkeypatch.setenv("CXX", sys.executable)
+    assert can_compile()
 
 
 def test_an_implementation_leaves_the_model_alone():

@@ -5,6 +5,8 @@ time may differ.
 """
 
 import copy
+import os
+import shutil
 from collections.abc import Callable
 from types import MethodType
 from typing import cast
@@ -81,6 +83,11 @@ IMPLEMENTATIONS: dict[type[Mixer], dict[str, Callable[[Mixer], None]]] = {
     Attention: {"kernel": _attending_by(_fused), "written_out": _attending_by(written_out)},
     LSTM: {"kernel": _unchanged, "loop": _loop},
 }
+
+
+def can_compile() -> bool:
+    """Whether the C++ compiler is there that ``torch.compile`` calls for code on a CPU (and beside that on a GPU)."""
+    return shutil.which(os.environ.get("CXX", "g++")) is not None
 
 
 def implementations(model: LanguageModel, compiled: bool = False) -> dict[str, LanguageModel]:

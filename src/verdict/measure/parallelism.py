@@ -25,7 +25,7 @@ from verdict.errors import UserError, run_command
 from verdict.measure import sweeps
 from verdict.measure.chain import dependent_chain, read_stepwise
 from verdict.measure.energy import joules, meter
-from verdict.measure.implementations import agree, implementations
+from verdict.measure.implementations import agree, can_compile, implementations
 from verdict.measure.machine import peak
 from verdict.measure.timing import rounds, turns
 from verdict.measure.work import generator, make, shape_of, stepper, synthetic
@@ -267,12 +267,15 @@ def software(bench: Bench) -> None:
     """
     length, rows = bench.settings.length, bench.settings.large_batch
     pieces = bench.pieces(2, length).to(bench.device)
+    compiled = bench.settings.compile and can_compile()
+    if bench.settings.compile and not compiled:
+        bench.note("no C++ compiler (g++, or what CXX names) was found; compiled code is left out")
     calls: dict[tuple[str, str], Call] = {}
     for name, model in bench.models.items():
         # cuDNN's recurrent kernel multiplies in TF32 by default, which would be told as a difference
         with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             truth = model.eval()(pieces)
-            for implementation, twin in implementations(model, bench.settings.compile).items():
+            for implementation, twin in implementations(model, compiled).items():
                 bench.note(f"{name} by {implementation}")
                 agree(f"{name} by {implementation}", twin(pieces), truth, REIMPLEMENTED)
                 calls[name, implementation] = bench.trains(name, twin, rows, length)
