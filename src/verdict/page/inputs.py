@@ -75,7 +75,7 @@ def read(
                 f"{verdict} was not judged from {other} as it is now ({key} differs); judge again: "
                 f"python -m verdict.judge --evidence {evidence} --claims {claims} --out {verdict}"
             )
-    rows = found.to_dicts()
+    rows = found.with_row_index("row").to_dicts()  # the judge names rows by their numbers in the sorted table
     diary = _json(ledger) if ledger else {}
     return Inputs(
         evidence=rows,
