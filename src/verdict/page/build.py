@@ -36,7 +36,8 @@ _MARKS = {
 #: thumbs as the familiar page has them, drawn so that they look alike everywhere; what is neither has its own sign
 _THUMB = (
     '<svg class="thumb" viewBox="0 0 16 16" aria-hidden="true" focusable="false"><path{turn} d="'
-    'M1 7h3v8H1zM5 7.2 8.2 1c1.1 0 1.9.8 1.9 1.9V6h3.6c.9 0 1.5.8 1.3 1.7l-1.3 6c-.2.8-.8 1.3-1.6 1.3H6.2c-.7 0-1.2-.5-1.2-1.2z"/></svg>'
+    "M1 7h3v8H1zM5 7.2 8.2 1c1.1 0 1.9.8 1.9 1.9V6h3.6c.9 0 1.5.8 1.3 1.7l-1.3 6c-.2.8-.8 1.3-1.6 1.3H6.2"
+    'c-.7 0-1.2-.5-1.2-1.2z"/></svg>'
 )
 _SIGNS = {
     "supported": _THUMB.format(turn=""),

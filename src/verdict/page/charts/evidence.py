@@ -1,5 +1,6 @@
-"""Charts of measurements: every replicate as a point; the line or tick through them is Vega's own mean of what is drawn,
-never a number that is printed. Pure functions from rows to panels.
+"""Charts of measurements: every replicate as a point. Pure functions from rows to panels.
+
+The line or tick through the points is Vega's own mean of what is drawn, never a number that is printed.
 """
 
 import math

@@ -18,6 +18,7 @@ def assemble(naming: Naming) -> dict[str, Any]:
         "final": situations.final(naming),
         "chooser": situations.chooser(naming),
         "explorers": explain.explorers(naming, gallery),
+        "inside": explain.inside(naming, gallery),
         "dependencies": explain.dependencies(),
         "anatomy": models.anatomy(naming, gallery),
         "costs": models.costs(naming),

@@ -1,5 +1,6 @@
 """Figures that explain: curves with a slider, and what must wait for what in both architectures."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +12,9 @@ from verdict.page.content.order import task_order
 from verdict.page.content.panels import Gallery
 
 Node = tuple[int, int]
+
+#: what mixers tell of themselves (``Mixer.activity``), beside attention
+GATES, STATES = ("input", "forget", "output", "reset", "update"), ("cell", "hidden")
 
 #: positions and layers of the drawn dependency graphs
 POSITIONS, LAYERS = 6, 2
@@ -45,6 +49,45 @@ def explorers(naming: Naming, gallery: Gallery) -> list[dict[str, Any]]:
         if items:
             found.append({"key": key, "items": items})
     return found
+
+
+def inside(naming: Naming, gallery: Gallery) -> list[dict[str, Any]]:
+    """What the models do on one sentence: per stage its text, its picking rule and, per model, maps with switches."""
+    found = []
+    for told in naming.inputs.activity:
+        models = []
+        for model in told["models"]:
+            maps = [
+                {**gallery.add(panel, naming.words.t("inside." + title)), "switches": switches}
+                for title, panel, switches in _maps(told, model)
+            ]
+            models.append({"architecture": model["architecture"], "run": model["run"], "maps": maps})
+        found.append({"stage": told["stage"], "record": told["record"], "models": models, **_sentence(told)})
+    return found
+
+
+def _maps(told: dict[str, Any], model: dict[str, Any]) -> Iterator[tuple[str, charts.Panel, dict[str, int]]]:
+    """(title, map, switch → how many) of what a model's layers tell."""
+    layers, name, pieces = model["layers"], model["architecture"], told["read"]
+    for part, title, across in (("mixer", "self", pieces), ("cross", "cross", told.get("source"))):
+        heads = [layer[part]["attention"] for layer in layers if "attention" in layer.get(part, {})]
+        if heads:
+            panel = charts.attention(heads, pieces, across, name)
+            yield title, panel, {"layer": len(heads), "head": len(heads[0])}
+    # a gate lies between 0 and 1, whatever it is called; what is left is a state
+    for key, title in ((GATES, "gates"), (STATES, "state")):
+        mixers = [{part: layer["mixer"][part] for part in key if part in layer["mixer"]} for layer in layers]
+        if all(mixers):
+            panel = (
+                charts.gates(mixers, pieces, name)
+                if key is GATES
+                else charts.state([next(iter(mixer.values())) for mixer in mixers], pieces, name)
+            )
+            yield title, panel, {"layer": len(mixers)}
+
+
+def _sentence(told: dict[str, Any]) -> dict[str, str]:
+    return {"text": "".join(told["read"]), "source": "".join(told.get("source", []))}
 
 
 def earliest(kind: str, layer: int, position: int) -> int:

@@ -26,7 +26,7 @@ COSTS = (
 
 
 def anatomy(naming: Naming, gallery: Gallery) -> list[dict[str, Any]]:
-    """A group per task and variant: parameters by part, FLOPs per token, and their chart."""
+    """A group per task, variant and size: parameters by part, FLOPs per token, and their chart."""
     rows = [row for row in naming.inputs.evidence if row["experiment"] == "anatomy"]
     order = (
         "parameters_total",
@@ -35,11 +35,11 @@ def anatomy(naming: Naming, gallery: Gallery) -> list[dict[str, Any]]:
         "flops_per_token",
     )
     groups = []
-    for task, variant in sorted(
-        {(row["task"], row["variant"]) for row in rows},
-        key=lambda key: (key[1] != "matched", key[1], task_order(key[0])),
+    for task, variant, size in sorted(
+        {(row["task"], row["variant"], row["size"]) for row in rows},
+        key=lambda key: (key[1] != "matched", key[1], key[2], task_order(key[0])),
     ):
-        here = [row for row in rows if row["task"] == task and row["variant"] == variant]
+        here = [row for row in rows if (row["task"], row["variant"], row["size"]) == (task, variant, size)]
         metrics = [metric for metric in order if any(row["metric"] == metric for row in here)]
         by = {(row["architecture"], row["metric"]): row for row in here}
         drawable = any(row["metric"].removeprefix("parameters_") in charts.PARTS for row in here)
@@ -48,6 +48,7 @@ def anatomy(naming: Naming, gallery: Gallery) -> list[dict[str, Any]]:
             {
                 "task": task,
                 "variant": variant,
+                "size": size,
                 "metrics": metrics,
                 "panel": panel,
                 "lines": [

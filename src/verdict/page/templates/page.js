@@ -55,30 +55,40 @@
     };
   };
 
+  const drawOne = async (id, config) => {
+    const element = document.getElementById(id);
+    views.get(id)?.finalize();
+    delete element.dataset.drawn;
+    if (!element.offsetParent) return;  // in a folded part, which has no width; drawn when it is opened
+    try {
+      // ast: expressions are interpreted, so the content policy need not allow eval
+      const drawn = await vegaEmbed(element, resolve(specs.get(id)), {
+        renderer: "svg", actions: false, ast: true, config, tooltip: { theme: dark() ? "dark" : "light" } });
+      views.set(id, drawn);
+      element.dataset.drawn = "yes";
+      explorers.get(id)?.();
+    } catch (error) {
+      element.textContent = String(error);
+      console.error(id, error);
+    }
+  };
+
   let turn = 0;
   const draw = async () => {
     const mine = ++turn;
     root.dataset.charts = "drawing";
     const config = look();
-    for (const [id, spec] of specs) {
+    for (const id of specs.keys()) {
       if (mine !== turn) return;
-      const element = document.getElementById(id);
-      views.get(id)?.finalize();
-      try {
-        // ast: expressions are interpreted, so the content policy need not allow eval
-        const drawn = await vegaEmbed(element, resolve(spec), {
-          renderer: "svg", actions: false, ast: true, config, tooltip: { theme: dark() ? "dark" : "light" } });
-        views.set(id, drawn);
-        element.dataset.drawn = "yes";
-        explorers.get(id)?.(drawn.view);
-      } catch (error) {
-        element.textContent = String(error);
-        console.error(id, error);
-      }
+      await drawOne(id, config);
       await new Promise((done) => setTimeout(done));  // lets the page answer between two charts
     }
     if (mine === turn) root.dataset.charts = "drawn";
   };
+  document.addEventListener("toggle", async ({ target }) => {
+    if (!target.open) return;
+    for (const element of target.querySelectorAll(".chart:not([data-drawn])")) await drawOne(element.id, look());
+  }, true);
 
   // numbers as the page prints them elsewhere: about three digits
   const figure = (value) => {
@@ -109,6 +119,20 @@
       views.get(id)?.view.signal("place", place).run();
     };
     slider.addEventListener("input", show);
+    explorers.set(id, show);
+  }
+
+  // a map with switches: layer and head
+  for (const box of document.querySelectorAll("[data-map]")) {
+    const id = box.dataset.map;
+    box.querySelector(".switches").hidden = false;
+    const show = () => {
+      const view = views.get(id)?.view;
+      if (!view) return;
+      for (const select of box.querySelectorAll("select")) view.signal(select.name, Number(select.value));
+      view.run();
+    };
+    box.addEventListener("change", show);
     explorers.set(id, show);
   }
 
