@@ -1,5 +1,6 @@
 """Charts of judged effects: what the judge found over the swept variable, against the margin."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,9 @@ from verdict.page.charts.theme import Panel, axis_format, finish
 from verdict.page.words import TOKEN, Words
 
 HEIGHT = 200
+ROOM = 1.05  # as a factor, above and below the outermost ratio
+#: ratios that stand at an axis, from the most telling on
+TICKS = (1.0, 2.0, 0.5, 1.5, 0.67, 1.2, 0.8, 1.1, 0.9, 1.05, 0.95)
 
 
 def gap(tests: Sequence[dict[str, Any]], words: Words) -> Panel:
@@ -48,8 +52,14 @@ def gap(tests: Sequence[dict[str, Any]], words: Words) -> Panel:
         else alt.Scale(zero=False, nice=False, padding=12, reverse=variable.startswith("target")),
         axis=alt.Axis(title=words.token("variable", variable), values=ats, format=axis_format(ats), grid=False),
     )
-    scale = alt.Scale(type="log", nice=True) if is_ratio else alt.Scale(zero=True, nice=True)
-    axis = alt.Axis(title=None, format=axis_format(shown), tickCount=5)
+    shown += [scaled(edge) for edge in (-band, band, *borders)]
+    if is_ratio:
+        span = [min(shown) / ROOM, max(shown) * ROOM]
+        scale = alt.Scale(type="log", nice=False, domain=span)
+        axis = alt.Axis(title=None, format="~g", values=_ticks(*span))
+    else:
+        scale = alt.Scale(zero=True, nice=True)
+        axis = alt.Axis(title=None, format=axis_format(shown), tickCount=5)
     colour = alt.Color(
         "colour:N",
         legend=None,
@@ -83,3 +93,12 @@ def gap(tests: Sequence[dict[str, Any]], words: Words) -> Panel:
         "variable": variable,
     }
     return Panel("gap", finish(chart, HEIGHT, f"{TOKEN}chart.describe.gap"), [], [], HEIGHT + 55, about)
+
+
+def _ticks(low: float, high: float, count: int = 6) -> list[float]:
+    """Ratios within [low, high] to stand at a logarithmic axis: powers of ten where it is long, telling ones else."""
+    first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
+    if last - first >= 2:
+        every = max(1, math.ceil((last - first) / count))
+        return [10.0**power for power in range(first, last + 1, every)]
+    return sorted([tick for tick in (*TICKS, 5.0, 0.2, 10.0, 0.1, 20.0, 50.0) if low <= tick <= high][:count])

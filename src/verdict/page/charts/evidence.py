@@ -187,12 +187,10 @@ def ends(
         after[0] = max(after[0], before[0] + apart)
     back = math.exp if is_logarithmic else float
     placed = [{"architecture": name, "label": label, "at": last, "value": back(at)} for at, last, name, label in told]
-    text = (
-        alt.Chart(alt.Data(values=placed))
-        .mark_text(align="right", baseline="bottom", dx=4, dy=-6, fontSize=11)
-        .encode(x="at:Q", y="value:Q", text="label:N", color=colour)
-    )
-    return [text]
+    text = alt.Chart(alt.Data(values=placed)).encode(x="at:Q", y="value:Q", text="label:N")
+    look: dict[str, Any] = {"align": "right", "baseline": "bottom", "dx": 4, "dy": -6, "fontSize": 11}
+    halo = text.mark_text(stroke=f"{TOKEN}colour.paper", strokeWidth=4, opacity=0.85, **look)
+    return [halo, text.mark_text(**look).encode(color=colour)]
 
 
 def learning(history: Sequence[Row], words: Words, over: str = "tokens") -> Panel:
