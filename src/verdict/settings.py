@@ -236,6 +236,32 @@ class ItemSettings(Section):
     ] = {}
 
 
+class ActivitySettings(Section):
+    """What is looked at inside models while they read one sentence; see ``verdict.measure.activity``."""
+
+    architectures: Annotated[
+        list[Name], Field(min_length=1, description="trained in every one of the stages"), Distinct
+    ]
+    stages: Annotated[
+        list[Name], Field(min_length=1, description="of the objectives language_model and sequence_pairs"), Distinct
+    ]
+    pieces: Annotated[
+        int, Field(ge=2, le=64, description="of a language model's sentence; most of either side of a pair")
+    ] = 24
+    seed: Annotated[int, Field(ge=0, description="another one draws another sentence of the test split")] = 0
+    quantiles: Annotated[
+        list[Annotated[float, Field(ge=0, le=1)]],
+        Field(min_length=2, max_length=2, description="of the units, low and high, shown beside their mean"),
+        Distinct,
+    ] = [0.1, 0.9]
+
+    @model_validator(mode="after")
+    def _ascend(self) -> "ActivitySettings":
+        if self.quantiles[0] > self.quantiles[1]:
+            raise ValueError("the second of quantiles is the lower one; write them in ascending order")
+        return self
+
+
 class Measurements(Section):
     """What is measured on trained models and on the machine, besides quality and speed."""
 
@@ -244,6 +270,7 @@ class Measurements(Section):
     parallelism: ParallelismSettings
     buckets: dict[Literal["translation", "summarization"], BucketSettings]
     items: ItemSettings = ItemSettings()
+    activity: ActivitySettings
     algorithms: Annotated[dict[Literal["test_records", "batch_tokens"], int], Field(description="evaluation")] = {}
 
 
@@ -347,6 +374,17 @@ class Settings(Section):
             if missing := set(getattr(self.measurements, what).architectures) - models:
                 raise ValueError(
                     f"measurements.{what}.architectures has {', '.join(sorted(missing))}, which no stage of lm trains"
+                )
+        activity = self.measurements.activity
+        for name in activity.stages:
+            shown = self.stages.get(name)
+            if shown is None or shown.objective not in ("language_model", "sequence_pairs"):
+                raise ValueError(
+                    f"measurements.activity.stages has '{name}', which is no stage of language_model or sequence_pairs"
+                )
+            if missing := set(activity.architectures) - set(shown.architectures):
+                raise ValueError(
+                    f"measurements.activity.architectures has {', '.join(sorted(missing))}, which {name} does not train"
                 )
         for task, ladder in self.ladders.items():
             trained = {rung for stage in self.stages.values() if stage.task == task for rung in stage.architectures}

@@ -78,20 +78,12 @@ def problems(page: Path, evidence: Path, history: Path, documents: dict[str, Any
     for row in pl.read_parquet(evidence).to_dicts():
         key = tuple("" if row[name] is None else str(row[name]) for name in keys)
         rows.setdefault(key, set()).add(row["value"])
-    curves = {
-        (row["run"], str(row["tokens"])): row
-        for row in pl.read_parquet(history).to_dicts()
-        if row["valid_bits_per_byte"] is not None
-    }
+    yield from _drawn_wrongly(page, evidence, history, documents["verdict"])
     for item in figures_of(page.read_text(encoding="utf-8")):
         value, source = float(item["value"]), item.get("data-source", "")
         if source == "evidence":
             if value not in rows.get(tuple(item.get(f"data-{name}", "") for name in keys), set()):
                 yield f"not in the evidence: {item}"
-        elif source == "history":
-            curve = curves.get((item["data-run"], item["data-tokens"]))
-            if curve is None or curve[item["data-metric"]] != value:
-                yield f"not in the history: {item}"
         elif source in documents:
             try:
                 if follow(documents[source], item["data-pointer"]) != value:
@@ -107,6 +99,35 @@ def problems(page: Path, evidence: Path, history: Path, documents: dict[str, Any
             yield f"rounded too far: {item}"
 
 
+def _drawn_wrongly(page: Path, evidence: Path, history: Path, verdict: dict[str, Any]) -> Iterator[str]:
+    """What the page's script draws or lays out and no file holds: rows of the evidence, points of charts."""
+    embedded = {
+        found[1]: json.loads(found[2])
+        for found in re.finditer(
+            r'<script type="application/json" (?:id|data-chart)="([\w-]+)">(.*?)</script>',
+            page.read_text(encoding="utf-8"), re.DOTALL,
+        )
+    }  # fmt: skip
+    table, told = pl.read_parquet(evidence), embedded["evidence"]
+    for name in table.columns if len(table) else []:
+        texts = told["texts"].get(name)
+        values = [texts[v] if texts else math.inf if v == "inf" else v for v in told["columns"][name]]
+        if values != table.sort(table.columns, nulls_last=False)[name].to_list():
+            yield f"the page's evidence differs in {name}"
+    curves = pl.read_parquet(history)
+    known = {(row["run"], row["value"]) for row in table.to_dicts()}
+    known |= {(row["run"], row["valid_bits_per_byte"]) for row in curves.to_dicts()}
+    judged = {
+        test[key] for claim in verdict["claims"] for test in claim["tests"] for key in ("estimate", "low", "high")
+    }
+    for name, spec in embedded.items():
+        for point in spec["data"]["values"] if name.startswith("chart-") else []:
+            if "run" in point and (point["run"], math.inf if point["value"] is None else point["value"]) not in known:
+                yield f"{name} draws what was not measured: {point}"
+            if "estimate" in point and not {point[key] for key in ("estimate", "low", "high")} <= judged:
+                yield f"{name} draws what was not judged: {point}"
+
+
 def test_every_figure_is_found_again(built: dict[str, Path]) -> None:
     documents = {name: json.loads(built[name].read_text()) for name in ("verdict", "machine")}
     documents |= {
@@ -116,7 +137,7 @@ def test_every_figure_is_found_again(built: dict[str, Path]) -> None:
     }
     assert list(problems(built["page"], built["evidence"], built["history"], documents)) == []
     sources = {item["data-source"] for item in figures_of(built["page"].read_text(encoding="utf-8"))}
-    assert sources == {"evidence", "history", *documents}
+    assert sources == {"evidence", *documents}
 
 
 def test_a_figure_that_was_changed_is_noticed(built: dict[str, Path], tmp_path: Path) -> None:

@@ -13,7 +13,10 @@ from conftest import write_page
 
 from verdict.court import claims as docket
 from verdict.errors import UserError
-from verdict.page import build, content, inputs, words
+from verdict.page import build, inputs, words
+from verdict.page.content import models, situations, texts
+from verdict.page.content.naming import Naming
+from verdict.page.content.panels import Gallery
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +39,11 @@ def read(built: dict[str, Path]) -> inputs.Inputs:
         built["machine"],
         several("outputs_"),
     )
+
+
+def shown(read: inputs.Inputs) -> tuple[Naming, Gallery]:
+    naming = Naming(read, words.load())
+    return naming, Gallery(naming)
 
 
 def test_small_and_self_contained(page: str) -> None:
@@ -102,13 +110,12 @@ def test_a_better_baseline_is_said_to_be_better(page: str) -> None:
 
 
 def test_baselines_that_lose_are_not_called_better(read: inputs.Inputs) -> None:
-    translation = next(task for task in content.Content(read, words.load()).scores() if task["task"] == "translation")
+    translation = next(task for task in models.scores(*shown(read)) if task["task"] == "translation")
     assert translation["beaten"] == []
 
 
 def test_samples_are_taken_at_even_distances_and_alike_for_all_models(read: inputs.Inputs) -> None:
-    shown = content.Content(read, words.load()).outputs()
-    translation = next(task for task in shown if task["task"] == "translation")
+    translation = next(task for task in texts.outputs(shown(read)[0]) if task["task"] == "translation")
     assert [sample["reference"] for sample in translation["samples"]] == [f"Référence {i}" for i in (0, 8, 16, 24, 32)]
     assert all(len(sample["outputs"]) == 3 for sample in translation["samples"])
     assert translation["runs"] == [
@@ -124,7 +131,7 @@ def test_the_sentence_follows_the_verdict(read: inputs.Inputs) -> None:
         verdict = copy.deepcopy(read.verdict)
         verdict["final"]["label"] = label
         changed = inputs.Inputs(**{**vars(read), "verdict": verdict})
-        said.add(str(content.Content(changed, words.load()).final()["sentence"]))
+        said.add(str(situations.final(shown(changed)[0])["sentence"]))
     assert len(said) == 6
 
 

@@ -28,13 +28,16 @@ NAMED = {
     "split",
     "field",
     "effect",
+    "short",
 }
 
 
 def asked_for() -> tuple[set[str], set[str]]:
     """Keys and beginnings of keys that templates and code mention."""
-    text = "\n".join(path.read_text(encoding="utf-8") for path in [*HOME.glob("*.py"), *(HOME / "templates").iterdir()])
-    keys = set(re.findall(r"""\b(?:t|plain)\(\s*["']([\w.]+)["']""", text))
+    text = "\n".join(
+        path.read_text(encoding="utf-8") for path in [*HOME.rglob("*.py"), *(HOME / "templates").iterdir()]
+    )
+    keys = set(re.findall(r"""(?:\b(?:t|plain|word)\(\s*|data-word=)["']([\w.]+)["']""", text))
     keys |= set(re.findall(r"(?:@@|\{TOKEN\})((?!colour)[a-z_]+(?:\.\w+)+)", text)) | {"figure.never"}
     begun = set(re.findall(r"""["']((?:[a-z_]+\.)+)["']\s*[~+]""", text)) | {"chart.over."}
     keys.discard("chart.over")

@@ -56,6 +56,30 @@ def test_hard_texts_come_back_byte_for_byte(tokenizer: Tokenizer, reread: Tokeni
     whole(reread, text)
 
 
+@settings(deadline=None, max_examples=150)
+@given(texts=st.lists(TEXT | st.sampled_from(HARD), min_size=1, max_size=3), before=st.integers(0, 3))
+def test_pieces_are_shown_with_the_characters_that_they_complete(reread: Tokenizer, texts: list[str], before: int):
+    """Cut anywhere (which cuts characters too), nothing is shown that is not in the text."""
+    shown, pieces = [], []
+    for text in texts:
+        own = encode(reread, [text])[0].tolist()
+        said = bpe.piece_texts(reread, own)
+        assert len(said) == len(own)
+        assert "".join(said).replace(bpe.UNFINISHED, "") == text.replace(bpe.UNFINISHED, "")
+        assert "" not in said
+        cut = bpe.piece_texts(reread, own[before : len(own) - 1])
+        assert "".join(cut).replace(bpe.UNFINISHED, "") in text.replace(bpe.UNFINISHED, "")
+        shown += [*said, "<end>"]
+        pieces += [*own, bpe.END]
+    assert bpe.piece_texts(reread, pieces) == shown
+
+
+def test_a_character_that_a_special_piece_cuts_is_left_out(reread: Tokenizer):
+    """A text may be cut to its longest length within a character."""
+    cut = [*encode(reread, ["a語"])[0].tolist()[:-1], bpe.END, *encode(reread, ["a"])[0].tolist()]
+    assert bpe.piece_texts(reread, cut) == ["a", *[bpe.UNFINISHED] * (len(cut) - 3), "<end>", "a"]
+
+
 def test_the_file_holds_the_same_tokenizer(tokenizer: Tokenizer, reread: Tokenizer):
     texts = [*LEARNED, *HARD]
     assert encode(tokenizer, texts).pieces.tolist() == encode(reread, texts).pieces.tolist()

@@ -124,6 +124,13 @@ def test_a_docket_changed_after_the_runs_is_judged_anew_and_trains_nothing(smoke
         (smoke.folder / "claims.yaml").write_text(kept)
 
 
+def test_what_models_do_inside_is_shown_for_the_sentences_of_the_settings(smoke: Clone) -> None:
+    shown = resolve(read(smoke.folder / "params.yaml")).measurements.activity
+    for stage in shown.stages:
+        told = json.loads((smoke.folder / f"measurements/activity/{stage}.json").read_text())
+        assert [model["run"] for model in told["models"]] == [f"train/{stage}/{n}/s0" for n in shown.architectures]
+
+
 def test_metrics_plots_and_judge_work_from_the_command_line(smoke: Clone) -> None:
     assert "bits_per_byte" in smoke.call("dvc", "metrics", "show")
     assert "B1: " in smoke.call("python", "-m", "verdict", "explain", "B1")

@@ -232,3 +232,8 @@ def language_models(architectures):
 def runs_of(stage):
     """The folders of a stage's runs."""
     return [f"runs/{run}" for run in RUNS if run.split("/")[0] == stage]
+
+
+def first_runs(stage, architectures):
+    """The folders of the first seed's runs of architectures on a stage."""
+    return [f"runs/{stage}/{name}/s0" for name in architectures]

@@ -1,4 +1,5 @@
-# Takes encoded tasks and histories; leaves measurements/: rows of evidence about baselines, speed, sizes and curves.
+# Takes encoded tasks, models and histories; leaves measurements/: rows of evidence about baselines, speed, sizes and
+# curves, and what the page shows of the inside of models, which is no evidence.
 # What is timed asks for more threads than there are, gets all of them, and so runs with nothing beside it.
 
 
@@ -360,6 +361,44 @@ rule items:
         " 2>&1 | tee {log} >&2"
 
 
+rule activity:
+    input:
+        tokens=lambda wildcards: f"data/tokens/{stage_of(wildcards).task}/tokens.json",
+        models=lambda wildcards: [
+            f"{run}/{file}"
+            for run in first_runs(
+                wildcards.stage, SETTINGS.measurements.activity.architectures
+            )
+            for file in ("model.safetensors", "model.json", "metrics.json")
+        ],
+    output:
+        "measurements/activity/{stage}.json",
+    log:
+        "logs/activity/{stage}.log",
+    conda:
+        "../envs/verdict.yaml"
+    threads: 1
+    params:
+        settings=as_json(
+            SETTINGS.measurements.activity.model_dump(
+                exclude={"architectures", "stages"}
+            )
+        ),
+        code=code_digest(
+            "verdict.measure.activity",
+            *mixer_modules(SETTINGS.measurements.activity.architectures),
+        ),
+        runs=lambda wildcards: first_runs(
+            wildcards.stage, SETTINGS.measurements.activity.architectures
+        ),
+        tokens=subpath(input.tokens, parent=True),
+    message:
+        "look inside the models of {wildcards.stage} while they read one sentence"
+    shell:
+        "python -m verdict.job verdict.measure.activity --settings {params.settings:q} --models {params.runs}"
+        " --tokens {params.tokens} --threads {threads} --out {output} 2>&1 | tee {log} >&2"
+
+
 # stages whose scores are of test items that can be drawn anew
 SCORED = [
     name
@@ -380,8 +419,13 @@ MEASURED = [
     "measurements/context.json",
     "measurements/parallelism.json",
 ]
+# shown and not judged, so no part of the evidence
+SHOWN = expand(
+    "measurements/activity/{stage}.json", stage=SETTINGS.measurements.activity.stages
+)
 
 
 rule measure:
     input:
         MEASURED,
+        SHOWN,

@@ -1,4 +1,4 @@
-# Takes results/, the corpora's cards and the models' outputs; leaves the page, one file that opens anywhere.
+# Takes results/, the corpora's cards, the models' outputs and what they do inside; leaves the page, one file that opens anywhere.
 
 
 rule page:
@@ -11,6 +11,7 @@ rule page:
         machine="results/machine.json",
         cards=expand("data/corpus/{task}/card.json", task=TASKS),
         outputs=expand("runs/{run}/outputs.jsonl", run=ANSWERED),
+        activity=SHOWN,
     output:
         "reports/index.html",
     log:
@@ -25,4 +26,4 @@ rule page:
     shell:
         "python -m verdict.job verdict.page --evidence {input.evidence} --history {input.history} --verdict {input.verdict}"
         " --claims {input.claims} --ledger {input.ledger} --machine {input.machine} --cards {input.cards}"
-        " --outputs {input.outputs} --out {output} 2>&1 | tee {log} >&2"
+        " --outputs {input.outputs} --activity {input.activity} --out {output} 2>&1 | tee {log} >&2"

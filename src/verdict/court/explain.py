@@ -61,12 +61,7 @@ def _rule(test: Test) -> str:
 def _account(test: Test, entry: dict[str, Any], evidence: pl.DataFrame) -> list[str]:
     told = ", ".join(f"{key} {value}" for key, value in entry["condition"].items() if value not in ("", None))
     lines = [f"   [{told or 'no condition'}]"]
-    used = evidence.filter(pl.col("metric").eq(test.metric) & pl.col("run").is_in(entry["runs"]))
-    for column, value in entry["condition"].items():
-        # a relative test also reads the rows it is relative to, which differ in just these columns
-        if column in (test.relative_to or {}) or value in ("", None):
-            continue
-        used = used.filter((pl.col(column) == value) | (pl.col("architecture") == _baseline(test)))
+    used = evidence[entry["rows"]].filter(pl.col("metric") == test.metric)
     for side in (test.favoured, test.against):
         rows = used.filter(pl.col("architecture") == side)
         if side == _baseline(test):

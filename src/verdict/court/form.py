@@ -1,7 +1,8 @@
 """The form of verdict.json: what every key means, as types, as a JSON schema, and checked when one is read back.
 
 ``python -m verdict.court.form`` prints the schema, which a test holds against workflow/schemas/verdict.schema.json.
-A verdict of schema 1 may gain keys, which readers pass over; it loses none, and none changes its meaning.
+A verdict of schema 1 may gain keys, which readers pass over and which are not required, so that an earlier verdict can
+still be read; it loses none, and none changes its meaning.
 """
 
 import json
@@ -110,6 +111,10 @@ class Entry(Part):
     p: P | None = Field(description="Two-sided p-value of the nearest decision; null if no test was possible.")
     p_corrected: P | None = Field(description="The same, adjusted over all tests of the area.")
     runs: Runs
+    rows: list[Count] = Field(
+        default_factory=list,
+        description="Numbers, from 0, of the rows read: lines of the evidence's CSV below its head.",
+    )
     needed_pairs: Count | None = Field(description="Replicates that would decide it, if the spread stays.")
 
 

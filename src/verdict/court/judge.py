@@ -129,9 +129,14 @@ def judge(claims: Claims, evidence: pl.DataFrame, recorded: str | None = None) -
     ``recorded``: the docket's hash before the runs, if it was recorded; it stands beside the hash of the docket judged
     by, so that a change between them can be seen.
 
+    An entry's ``rows`` are the numbers, from 0, of the rows it was judged by in the sorted table (the lines of the CSV
+    below its head).
+
     ``evidence`` must have passed ``evidence.check``. Raises ``UserError`` when rows that a test selects name an
     architecture the docket does not know, differ in unit or direction, stand twice, or do not suit the effect.
     """
+    fingerprint = table_of.fingerprint(evidence)
+    evidence = evidence.with_row_index("row")  # so that every decision can name the very rows it rests on
     heard: dict[str, list[Case]] = {
         claim.id: [case for test in claim.tests for case in _test(test, f"claims.{claim.id}", claims, evidence)]
         for claim in claims.claims
@@ -164,7 +169,7 @@ def judge(claims: Claims, evidence: pl.DataFrame, recorded: str | None = None) -
         "level": claims.level,
         "docket_sha256": claims.sha256(),
         "recorded_docket_sha256": recorded,
-        "evidence_sha256": table_of.fingerprint(evidence),
+        "evidence_sha256": fingerprint,
         "claims": judged,
         "areas": {area: _summary([c["label"] for c in judged if c["area"] == area]) for area in claims.areas},
         "final": {
@@ -490,7 +495,7 @@ def _by_replicate(rows: list[Row], where: str) -> dict[int | None, float]:
 
 
 def _twice(first: Row, second: Row, where: str) -> None:
-    differing = [name for name in first if name not in ("value", "run") and first[name] != second[name]]
+    differing = [name for name in first if name not in ("value", "run", "row") and first[name] != second[name]]
     about = f"{first['architecture']} {first['metric']} (runs {first['run']}, {second['run']})"
     if differing:
         raise UserError(
@@ -619,6 +624,7 @@ def _entry(case: Case, level: float) -> dict[str, Any]:
         "p": finding.p,
         "p_corrected": case.p_corrected,
         "runs": sorted({row["run"] for row in [*sides.rows, *sides.items]}),
+        "rows": sorted({row["row"] for row in [*sides.rows, *sides.items]}),
         "needed_pairs": case.needed_pairs,
     }
 

@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--ledger", type=Path, help="run name → MLflow run id")
     parser.add_argument("--machine", type=Path, help="what the runs were made on")
     parser.add_argument("--outputs", type=Path, nargs="*", default=[], help="outputs.jsonl files of the runs")
+    parser.add_argument("--activity", type=Path, nargs="*", default=[], help="files of verdict.measure.activity")
     parser.add_argument("--out", type=Path, default=Path("reports/index.html"), help="default: %(default)s")
     arguments = parser.parse_args()
 
@@ -35,6 +36,7 @@ def main() -> None:
         arguments.ledger,
         arguments.machine,
         arguments.outputs,
+        arguments.activity,
     )
     page = build.render(found, words.load())
     write_text(arguments.out, page)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import math
 import re
 from importlib import resources
 from typing import Any
@@ -11,7 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from verdict.page import charts
-from verdict.page.content import LABELS, METHOD_NOTES, SAMPLES, SIGNS, Content
+from verdict.page.content import assemble
+from verdict.page.content.naming import Naming
+from verdict.page.content.order import LABELS
+from verdict.page.content.texts import SAMPLES
 from verdict.page.figures import pointer
 from verdict.page.inputs import Inputs
 from verdict.page.words import LANGUAGES, TOKEN, Words
@@ -24,11 +28,26 @@ _MARKS = {
     "triangle-down": '<path d="M6 10.5 11 1.5H1Z"/>',
     "triangle-right": '<path d="M10.5 6 1.5 11V1Z"/>',
     "triangle-left": '<path d="M1.5 6 10.5 11V1Z"/>',
-    "wedge": '<path d="M6 1 8.500 11h-5Z"/>',
-    "arrow": '<path d="M6 .8 10 5H7.200v6H4.800V5H2Z"/>',
     "diamond": '<path d="M6 .8 11 6 6 11.2 1 6Z"/>',
     "cross": '<path d="M4.5 1h3v3.5H11v3H7.5V11h-3V7.500H1v-3h3.500Z"/>',
 }
+
+
+#: thumbs as the familiar page has them, drawn so that they look alike everywhere; what is neither has its own sign
+_THUMB = (
+    '<svg class="thumb" viewBox="0 0 16 16" aria-hidden="true" focusable="false"><path{turn} d="'
+    'M1 7h3v8H1zM5 7.2 8.2 1c1.1 0 1.9.8 1.9 1.9V6h3.6c.9 0 1.5.8 1.3 1.7l-1.3 6c-.2.8-.8 1.3-1.6 1.3H6.2c-.7 0-1.2-.5-1.2-1.2z"/></svg>'
+)
+_SIGNS = {
+    "supported": _THUMB.format(turn=""),
+    "contradicted": _THUMB.format(turn=' transform="rotate(180 8 8)"'),
+    "only_when": "◐",
+    "tie": "＝",
+    "inconclusive": "?",
+    "not_tried": "○",
+}
+_SCRIPT_WORDS = ("chooser.any", "figure.never", "claim.copied", "table.replicate", "table.run", "table.model")
+METHOD_NOTES = ("one_path", "same_budget", "replicates", "pairing", "bytes", "alone", "margins", "cover")
 
 
 def render(inputs: Inputs, words: Words) -> str:
@@ -39,21 +58,10 @@ def render(inputs: Inputs, words: Words) -> str:
             "architecture": {name: text.model_dump() for name, text in inputs.claims.architectures.items()},
         }
     )
-    content = Content(inputs, words)
+    naming = Naming(inputs, words)
+    shown = assemble(naming)
     script, bundle = Markup(in_script(_resource("page.js"))), Markup(in_script(vega_bundle()))
-    shown: dict[str, Any] = {
-        # in the order of the page, which numbers the charts
-        "areas": content.areas(),
-        "claims": content.claims(),
-        "final": content.final(),
-        "anatomy": content.anatomy(),
-        "scores": content.scores(),
-        "outputs": content.outputs(),
-        "cards": content.cards(),
-        "machine": content.machine(),
-        "runs": content.runs(),
-    }
-    specs = [{"id": item["id"], "spec": item["panel"].spec} for item in content.panels]
+    specs = [{"id": item["id"], "spec": item["panel"].spec} for item in shown["gallery"].items]
     environment = Environment(
         loader=PackageLoader("verdict.page", "templates"),
         autoescape=True,
@@ -64,22 +72,23 @@ def render(inputs: Inputs, words: Words) -> str:
     environment.globals.update(
         t=words.t,
         words=words,
-        fig=content.fig,
+        fig=naming.fig,
         pointer=pointer,
         slug=slug,
         json=script_json,
         labels=LABELS,
-        sign=SIGNS.__getitem__,
+        sign=sign,
         mark=lambda name: mark(name),
-        run_ids=content.run_ids,
+        run_ids=naming.run_ids,
         paths=inputs.paths,
     )
     return environment.get_template("page.html.j2").render(
         **shown,
         specs=specs,
-        chart_words=chart_words(specs, words),
+        script_words=script_words(specs, shown["chooser"]["choices"], words),
+        claim_rows={claim["id"]: claim["rows"] for claim in shown["claims"]},
+        evidence=columns(inputs.evidence),
         samples=SAMPLES,
-        level=content.level(),
         method_notes=METHOD_NOTES,
         tracking=inputs.ledger.get("tracking_uri", ""),
         style=Markup(_resource("page.css")),
@@ -124,10 +133,37 @@ def script_json(value: Any) -> Markup:
     return Markup(text)
 
 
-def chart_words(specs: list[dict[str, Any]], words: Words) -> dict[str, dict[str, str]]:
-    """The texts of the tokens that occur in the charts: language → key → text."""
+def script_words(specs: list[dict[str, Any]], choices: dict[str, list[Any]], words: Words) -> dict[str, dict[str, str]]:
+    """The texts that the page's script puts in: language → key → text. They are those of the charts' tokens, of the
+    chooser's options and of ``_SCRIPT_WORDS``."""
     used = set(re.findall(re.escape(TOKEN) + r"([a-z_]+(?:\.\w+)+)", json.dumps(specs)))
+    used |= {f"{name}.{value}" for name, values in choices.items() for value in values if isinstance(value, str)}
+    used |= set(_SCRIPT_WORDS)
     return {lang: {key: words.plain(key, lang) for key in sorted(used) if key in words} for lang in LANGUAGES}
+
+
+def sign(label: str) -> Markup:
+    """A label's sign, which stands beside its word and is not read out."""
+    return Markup(_SIGNS[label])
+
+
+def columns(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The evidence for the page's script, column by column: numbers as they are, ``"inf"`` for never reached, texts as
+    places in a list of the distinct ones."""
+    if not rows:
+        return {"names": [], "texts": {}, "columns": {}}
+    names = [name for name in rows[0] if name != "row"]
+    texts: dict[str, list[str]] = {}
+    table: dict[str, list[Any]] = {}
+    for name in names:
+        values = [row[name] for row in rows]
+        if any(isinstance(value, str) for value in values):
+            texts[name] = sorted(set(values))
+            places = {text: place for place, text in enumerate(texts[name])}
+            table[name] = [places[value] for value in values]
+        else:
+            table[name] = ["inf" if isinstance(v, float) and math.isinf(v) else v for v in values]
+    return {"names": names, "texts": texts, "columns": table}
 
 
 def mark(name: str) -> Markup:

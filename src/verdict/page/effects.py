@@ -48,17 +48,7 @@ def geometry(test: dict[str, Any]) -> Geometry | None:
         return None
     ends = [units(test, test[key]) for key in ("low", "high")]
     low, high = (min(ends), max(ends)) if None not in ends else (None, None)  # type: ignore[type-var]
-    rule, equal = test["rule"], test.get("equal")
-    borders: tuple[float, ...]
-    if rule == "superior":
-        band, borders = 1.0, (-1.0, 1.0)
-    elif rule == "at_least":
-        band = abs(units(test, equal) or 0.0)
-        borders = (1.0,)
-    elif rule == "non_inferior":
-        band, borders = 0.0, (-1.0,)
-    else:
-        band, borders = 0.0, (0.0,)
+    band, borders = borders_of(test)
     outer = [estimate, *(end for end in (low, high) if end is not None)]
     return Geometry(
         zero=None if test["effect"] == "share" else 50.0,
@@ -71,6 +61,26 @@ def geometry(test: dict[str, Any]) -> Geometry | None:
         arrow_left=min(outer) < -REACH,
         arrow_right=max(outer) > REACH,
     )
+
+
+def borders_of(test: dict[str, Any]) -> tuple[float, tuple[float, ...]]:
+    """Half the width of what counts as equal, and the borders between verdicts, both in margins."""
+    rule = test["rule"]
+    if rule == "superior":
+        return 1.0, (-1.0, 1.0)
+    if rule == "at_least":
+        return abs(units(test, test.get("equal")) or 0.0), (1.0,)
+    return 0.0, (-1.0,) if rule == "non_inferior" else (0.0,)
+
+
+def distance(test: dict[str, Any]) -> float | None:
+    """How far a decided test's interval stays from the nearest border, in margins; None where nothing was decided."""
+    if test["label"] not in ("supported", "contradicted", "tie") or test["estimate"] is None:
+        return None
+    band, borders = borders_of(test)
+    edges = {*borders, -band, band} if test["label"] == "tie" else borders
+    ends = [end for key in ("estimate", "low", "high") if (end := units(test, test[key])) is not None]
+    return min(abs(end - edge) for end in ends for edge in edges)
 
 
 def show(test: dict[str, Any], value: float | None, signed: bool = True) -> str:

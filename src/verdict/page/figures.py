@@ -1,7 +1,7 @@
 """Every number that the page prints: how it is rounded, and where it came from.
 
 A figure is ``<data class="figure" value="…">``: the value in full precision and, as ``data-`` attributes, the place
-where it can be found again: a row of the evidence or history (its run, metric, …) or a pointer (RFC 6901) into
+where it can be found again: a row of the evidence (its run, metric, …) or a pointer (RFC 6901) into
 verdict.json, machine.json or a corpus card.
 """
 
@@ -22,8 +22,16 @@ EVIDENCE_KEYS = (
 )  # fmt: skip
 
 
-def rounded(value: float, unit: str = "") -> str:
-    """A number as people read it: about four digits, thousands grouped, millions and more with M, G, T.
+#: what large numbers are counted in, by language: from this size on, in steps of these
+LARGE = {
+    "en": (("T", 1e12), ("G", 1e9), ("M", 1e6)),
+    "zh": (("万亿", 1e12), ("亿", 1e8), ("万", 1e4)),
+}
+
+
+def rounded(value: float, unit: str = "", lang: str = "en") -> str:
+    """A number as people read it: about four digits, thousands grouped, millions and more with M, G, T (in Chinese 万,
+    亿, 万亿).
 
     ``unit`` decides only the decimals: scores of 0–100 get one or two, bits per byte three.
     """
@@ -42,7 +50,7 @@ def rounded(value: float, unit: str = "") -> str:
     elif "bits" in unit or unit in ("bits_per_byte", "bits/byte", "bits per byte"):
         text = f"{size:.3f}" if size >= 0.1 else _digits(size, 2)
     elif size >= 999_500:
-        for name, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6)):
+        for name, scale in LARGE[lang]:
             if size >= scale * 0.9995:
                 text = f"{_digits(size / scale, 3)}{NARROW}{name}"
                 break
@@ -79,22 +87,19 @@ class Figures:
     def __init__(self, words: Words) -> None:
         self.words = words
 
+    def number(self, value: float, unit: str = "") -> Markup:
+        """A number as each language writes it."""
+        return self.words.both({lang: rounded(value, unit, lang) for lang in LARGE})
+
     def evidence(self, row: Mapping[str, Any]) -> Markup:
         """A measured value: one row of the evidence."""
         value = float(row["value"])
-        text = self.words.t("figure.never") if math.isinf(value) else rounded(value, row["unit"])
+        text = self.words.t("figure.never") if math.isinf(value) else self.number(value, row["unit"])
         return tag(value, text, source="evidence", **{key: row[key] for key in EVIDENCE_KEYS})
 
-    def history(self, row: Mapping[str, Any], metric: str, unit: str = "") -> Markup:
-        """A point of a learning curve, found again by its run and token count."""
-        return tag(
-            row[metric],
-            rounded(row[metric], unit),
-            source="history",
-            run=row["run"],
-            metric=metric,
-            tokens=row["tokens"],
-        )
+    def at(self, value: float) -> str:
+        """A value of a swept variable, which was set and not measured."""
+        return f"{int(value):,}" if float(value).is_integer() else f"{value:g}"
 
     def verdict(
         self,
@@ -109,7 +114,7 @@ class Figures:
             return Markup('<span class="none">–</span>')
         return tag(
             value,
-            text if text is not None else rounded(float(value), unit),
+            text if text is not None else self.number(float(value), unit),
             source="verdict",
             pointer=pointer,
             metric=metric,
@@ -117,7 +122,7 @@ class Figures:
 
     def pointed(self, value: float | int, source: str, pointer: str, unit: str = "") -> Markup:
         """A value of another JSON file (``machine``, ``card:translation``)."""
-        return tag(value, rounded(float(value), unit), source=source, pointer=pointer)
+        return tag(value, self.number(float(value), unit), source=source, pointer=pointer)
 
 
 def pointer(*parts: str | int) -> str:

@@ -49,6 +49,7 @@ class Inputs:
     ledger: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
     outputs: list[Outputs] = field(default_factory=list)
+    activity: list[dict[str, Any]] = field(default_factory=list)  # as ``verdict.measure.activity`` tells it
     paths: dict[str, str] = field(default_factory=dict)
 
 
@@ -61,6 +62,7 @@ def read(
     ledger: Path | None = None,
     machine: Path | None = None,
     outputs: Sequence[Path] = (),
+    activity: Sequence[Path] = (),
 ) -> Inputs:
     """Read all files; raises ``UserError`` naming the one that is missing, damaged or does not belong here."""
     found = table.read(evidence)
@@ -75,7 +77,7 @@ def read(
                 f"{verdict} was not judged from {other} as it is now ({key} differs); judge again: "
                 f"python -m verdict.judge --evidence {evidence} --claims {claims} --out {verdict}"
             )
-    rows = found.to_dicts()
+    rows = found.with_row_index("row").to_dicts()  # the judge names rows by their numbers in the sorted table
     diary = _json(ledger) if ledger else {}
     return Inputs(
         evidence=rows,
@@ -86,6 +88,7 @@ def read(
         ledger=diary,
         machine=_json(machine) if machine else {},
         outputs=[_outputs(path, rows, diary.get("runs", {})) for path in sorted(outputs)],
+        activity=[_activity(path) for path in activity],
         paths={"evidence": str(evidence), "claims": str(claims)},
     )
 
@@ -110,6 +113,45 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold a JSON object; make it again")
     return content
+
+
+def _activity(path: Path) -> dict[str, Any]:
+    """A file of ``verdict.measure.activity`` whose lists are as long as its sentence."""
+    content = _json(path)
+    try:
+        whole = _is_whole(content)
+    except (KeyError, TypeError, AttributeError):  # something is missing or no list
+        whole = False
+    if not whole:
+        raise UserError(f"{path} is damaged (its numbers do not fit its sentence); remove it and run again")
+    return content
+
+
+def _is_whole(told: dict[str, Any]) -> bool:
+    read, source = len(told["read"]), len(told.get("source", []))
+
+    def numbers(values: Any, count: int) -> bool:
+        return len(values) == count and all(isinstance(value, (int, float)) for value in values)
+
+    def fits(values: Any, width: int) -> bool:
+        if isinstance(values, dict):  # what units do
+            return all(numbers(values[name], read) for name in ("mean", "low", "high"))
+        return all(len(head) == read and all(numbers(row, width) for row in head) for head in values)
+
+    def tells(model: dict[str, Any]) -> bool:
+        return (
+            {"run", "architecture", "seed"} <= model.keys()
+            and numbers(model["bits"], read)
+            and all(fits(values, read) for layer in model["layers"] for values in layer["mixer"].values())
+            and all(fits(values, source) for layer in model["layers"] for values in layer.get("cross", {}).values())
+        )
+
+    said = [told["stage"], told["objective"], told["rule"], *told["read"], *told["next"], *told.get("source", [])]
+    return (
+        len(told["next"]) == read
+        and all(isinstance(text, str) for text in said)
+        and all(tells(model) for model in told["models"])
+    )
 
 
 def run_of(path: Path, known: Iterable[str]) -> str:

@@ -89,6 +89,11 @@ class Words:
         key = f"{family}.{value}"
         return self.t(key) if key in self else escape(value.replace("_", " "))
 
+    def plain_name(self, family: str, value: str, lang: str = "en") -> str:
+        """The same in one language and without markup, for where there is room for text alone."""
+        key = f"{family}.{value}"
+        return self.plain(key, lang) if key in self else value.replace("_", " ")
+
     def token(self, family: str, value: str) -> str:
         """The same for a chart: a token if the words know the value, else the value itself."""
         key = f"{family}.{value}"

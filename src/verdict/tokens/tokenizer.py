@@ -1,5 +1,6 @@
 """Byte-level byte-pair encoding (Sennrich et al. 2016; Radford et al. 2019) by the ``tokenizers`` library."""
 
+import codecs
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +12,8 @@ PAD, BEGIN, END, MASK = 0, 1, 2, 3
 SPECIAL = ("<pad>", "<begin>", "<end>", "<mask>")
 #: pieces are kept as 16-bit numbers
 LARGEST_VOCABULARY = 65_536
+#: what ``piece_texts`` shows for a piece that completes no character
+UNFINISHED = "⋯"
 
 
 def train(texts: Iterable[str], vocabulary: int) -> Tokenizer:
@@ -54,3 +57,26 @@ def piece_bytes(tokenizer: Tokenizer) -> list[int]:
     """
     names = {number: name for name, number in tokenizer.get_vocab(with_added_tokens=True).items()}
     return [0 if number < len(SPECIAL) else len(names[number]) for number in range(len(names))]
+
+
+def piece_texts(tokenizer: Tokenizer, pieces: Iterable[int]) -> list[str]:
+    """Pieces one after another as a reader sees them: each with the characters that it completes.
+
+    A piece that completes none (a character of several bytes may be cut) is ``UNFINISHED``; special pieces say their
+    names. Bytes that are no text are left out.
+    """
+    # byte-level BPE writes a byte as a letter: a printable one as its own, the others in order as those from U+0100 on
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    printable = {ord(letter) for letter in letters if ord(letter) < 256}
+    others = [byte for byte in range(256) if byte not in printable]
+    value = dict(zip(letters, [*sorted(printable), *others], strict=True))
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="ignore")
+    texts = []
+    for piece in pieces:
+        if piece < len(SPECIAL):
+            decoder.reset()
+            texts.append(SPECIAL[piece])
+        else:
+            name = tokenizer.id_to_token(piece) or ""
+            texts.append(decoder.decode(bytes(value[letter] for letter in name)) or UNFINISHED)
+    return texts

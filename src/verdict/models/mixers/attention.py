@@ -69,6 +69,16 @@ def written_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bo
     return torch.bmm(scores.softmax(-1).to(v.dtype), v).view(rows, heads, length, -1)
 
 
+def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+    """The weights [B, N, T, S] by which ``attend`` takes values: each row sums to 1, hidden positions have 0."""
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+    if mask is not None:
+        scores = scores.masked_fill(~mask[:, None, None, :], float("-inf"))
+    if causal:
+        scores = scores.masked_fill(torch.ones_like(scores[0, 0], dtype=torch.bool).triu(1), float("-inf"))
+    return scores.softmax(-1)
+
+
 class Rotary(nn.Module):
     """Rotary position embedding: rotates pairs of channels by an angle proportional to the position."""
 
@@ -116,11 +126,18 @@ class Attention(Mixer):
     def _split(self, x: Tensor) -> Tensor:
         return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)  # [B, T, H] -> [B, N, T, E]
 
+    def _mask(self, x: Tensor, lengths: Tensor | None) -> Tensor | None:
+        return visible(lengths, x.shape[1]) if lengths is not None and not self.causal else None
+
     def forward(self, x: Tensor, lengths: Tensor | None = None, summary: Tensor | None = None) -> Tensor:
         q, k, v = (self._split(part) for part in self.project_in(x).chunk(3, -1))
-        mask = visible(lengths, x.shape[1]) if lengths is not None and not self.causal else None
-        mixed = attend(self.rotary(q), self.rotary(k), v, mask, self.causal)
+        mixed = attend(self.rotary(q), self.rotary(k), v, self._mask(x, lengths), self.causal)
         return self.project_out(mixed.transpose(1, 2).flatten(2))
+
+    def activity(self, x: Tensor, lengths: Tensor | None = None, summary: Tensor | None = None) -> dict[str, Tensor]:
+        """``attention`` [B, N, T, T]: the weights."""
+        q, k, _ = (self._split(part) for part in self.project_in(x).chunk(3, -1))
+        return {"attention": attention_weights(self.rotary(q), self.rotary(k), self._mask(x, lengths), self.causal)}
 
     def initial_state(self, x: Tensor, capacity: int, summary: Tensor | None = None) -> Cache:
         shape = (x.shape[0], self.heads, capacity, self.inner // self.heads)
@@ -178,3 +195,7 @@ class CrossAttention(nn.Module):
         """x [B, T, D], memory from ``memory``, mask [B, S] bool -> [B, T, D]."""
         mixed = attend(self._split(self.query(x)), *memory, mask)
         return self.project_out(mixed.transpose(1, 2).flatten(2))
+
+    def activity(self, x: Tensor, memory: tuple[Tensor, Tensor], mask: Tensor) -> dict[str, Tensor]:
+        """``attention`` [B, N, T, S]: the weights while ``forward`` is given the same arguments."""
+        return {"attention": attention_weights(self._split(self.query(x)), memory[0], mask)}

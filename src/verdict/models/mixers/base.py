@@ -67,6 +67,16 @@ class Mixer(nn.Module, ABC):
         """
         return [part for part in state if isinstance(part, Tensor)]
 
+    def activity(self, x: Tensor, lengths: Tensor | None = None, summary: Tensor | None = None) -> dict[str, Tensor]:
+        """What can be watched inside while ``forward`` mixes the same arguments, by name; nothing if not overridden.
+
+        A tensor is either [B, N, T, T], weights by which each position (third) takes from each other (fourth) in N
+        heads, or [B, T, H], one value per inner unit and position; of mixers that read both ways the units of the
+        forward direction come first. What stands at padded positions is unspecified. It is worked out by plain
+        equations, far slower than ``forward`` and for looking at alone.
+        """
+        return {}
+
     @abstractmethod
     def flops_per_token(self, context: int) -> int:
         """Forward floating-point operations per position with ``context`` visible positions (2 per multiply-add;

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from verdict.models.mixers.recurrent import Recurrent, weights
+from verdict.models.mixers.recurrent import Recurrent, heard, weights
 
 
 class Cell(NamedTuple):
@@ -39,3 +39,10 @@ class LSTM(Recurrent):
 
     def advance(self, x: Tensor, state: Cell) -> Cell:
         return Cell(*torch.lstm_cell(x, state, *weights(self.layers[0])))
+
+    def watched(self, layer: nn.RNNBase, x: Tensor, state: Cell) -> tuple[dict[str, Tensor], Cell]:
+        """``input``, ``forget``, ``output``: how far each gate is open, 0 to 1; ``cell``: what the cell holds then."""
+        i, f, g, o = (of_x + of_hidden for of_x, of_hidden in heard(layer, x, state.hidden))
+        gates = {"input": i.sigmoid(), "forget": f.sigmoid(), "output": o.sigmoid()}
+        cell = gates["forget"] * state.cell + gates["input"] * g.tanh()
+        return {**gates, "cell": cell}, Cell(gates["output"] * cell.tanh(), cell)

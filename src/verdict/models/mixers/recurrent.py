@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from verdict.models.mixers.base import Mixer
@@ -38,6 +39,13 @@ def weights(layer: nn.RNNBase) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         tuple[Tensor, Tensor, Tensor, Tensor],
         (layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0),
     )
+
+
+def heard(layer: nn.RNNBase, x: Tensor, hidden: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """What each gate of a layer hears of an input x [B, D] and of the hidden state [B, H] before it, [B, H] each."""
+    of_x, of_hidden, bias, second_bias = weights(layer)
+    parts = F.linear(x, of_x, bias), F.linear(hidden, of_hidden, second_bias)
+    return list(zip(*(part.split(layer.hidden_size, -1) for part in parts), strict=True))
 
 
 class Recurrent(Mixer):
@@ -118,6 +126,28 @@ class Recurrent(Mixer):
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         after = self.advance(x, state)
         return self.project_out(after[0]), after
+
+    @abstractmethod
+    def watched(self, layer: nn.RNNBase, x: Tensor, state: Any) -> tuple[dict[str, Tensor], Any]:
+        """One position x [B, D] of a layer by the cell's equations: what can be watched, [B, H] each, and the state
+        after it, whose parts are as wide as the layer."""
+
+    def _watch(self, layer: nn.RNNBase, x: Tensor, state: Any) -> dict[str, Tensor]:
+        """What can be watched at every position of x [B, T, D], [B, T, H] each."""
+        told = []
+        for now in x.unbind(1):
+            found, state = self.watched(layer, now, state)
+            told.append(found)
+        return {name: torch.stack([found[name] for found in told], 1) for name in told[0]}
+
+    def activity(self, x: Tensor, lengths: Tensor | None = None, summary: Tensor | None = None) -> dict[str, Tensor]:
+        """See the mixer's ``watched``."""
+        if self.causal:
+            return self._watch(self.layers[0], x, self.initial_state(x, 0, summary))
+        start = self.state(*[x.new_zeros(x.shape[0], self.inner // 2)] * len(self.state._fields))
+        forwards = self._watch(self.layers[0], x, start)
+        backwards = self._watch(self.layers[1], reverse_rows(x, lengths), start)
+        return {name: torch.cat((forwards[name], reverse_rows(backwards[name], lengths)), -1) for name in forwards}
 
     def flops_per_token(self, context: int) -> int:
         size = self.layers[0].hidden_size

@@ -7,7 +7,7 @@ Glorot input weights and zero biases.
 import torch
 from torch import Tensor, nn
 
-from verdict.models.mixers.recurrent import Hidden, Recurrent, weights
+from verdict.models.mixers.recurrent import Hidden, Recurrent, heard, weights
 
 
 class RNN(Recurrent):
@@ -19,3 +19,9 @@ class RNN(Recurrent):
 
     def advance(self, x: Tensor, state: Hidden) -> Hidden:
         return Hidden(torch.rnn_tanh_cell(x, state.hidden, *weights(self.layers[0])))
+
+    def watched(self, layer: nn.RNNBase, x: Tensor, state: Hidden) -> tuple[dict[str, Tensor], Hidden]:
+        """``hidden``: the state then."""
+        ((of_x, of_hidden),) = heard(layer, x, state.hidden)
+        hidden = (of_x + of_hidden).tanh()
+        return {"hidden": hidden}, Hidden(hidden)

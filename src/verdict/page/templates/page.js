@@ -1,20 +1,30 @@
-// Switches language and theme in place, keeps both in the address, and draws the charts. No network, no eval.
+// Switches language and theme in place, draws the charts, answers the chooser, lays out rows. No network, no eval.
 "use strict";
 (() => {
   const root = document.documentElement;
-  const words = JSON.parse(document.getElementById("chart-words").textContent);
-  const specs = [...document.querySelectorAll("script[data-chart]")].map((script) => [
-    script.dataset.chart, JSON.parse(script.textContent)]);
+  const read = (id) => JSON.parse(document.getElementById(id).textContent);
+  const words = read("script-words");
+  const specs = new Map([...document.querySelectorAll("script[data-chart]")].map((script) => [
+    script.dataset.chart, JSON.parse(script.textContent)]));
   const views = new Map();
   const asked = new URLSearchParams(location.search);
   const TAG = { en: "en", zh: "zh-Hans" };
   let lang = TAG[asked.get("lang")] ? asked.get("lang")
     : (navigator.language || "").toLowerCase().startsWith("zh") ? "zh" : "en";
   let theme = ["light", "dark"].includes(asked.get("theme")) ? asked.get("theme") : "";
+  const word = (key) => words[lang][key] ?? key;
 
   const system = window.matchMedia("(prefers-color-scheme: dark)");
   const dark = () => theme === "dark" || (theme === "" && system.matches);
   const colour = (name) => getComputedStyle(root).getPropertyValue("--" + name).trim();
+  const make = (tag, text, attributes = {}) => {
+    const element = document.createElement(tag);
+    element.textContent = text;
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    return element;
+  };
+
+  // ---- charts
 
   // every string of a chart: colours by theme, texts by language
   const resolve = (value) => {
@@ -56,9 +66,11 @@
       views.get(id)?.finalize();
       try {
         // ast: expressions are interpreted, so the content policy need not allow eval
-        views.set(id, await vegaEmbed(element, resolve(spec), {
-          renderer: "svg", actions: false, ast: true, config, tooltip: { theme: dark() ? "dark" : "light" } }));
+        const drawn = await vegaEmbed(element, resolve(spec), {
+          renderer: "svg", actions: false, ast: true, config, tooltip: { theme: dark() ? "dark" : "light" } });
+        views.set(id, drawn);
         element.dataset.drawn = "yes";
+        explorers.get(id)?.(drawn.view);
       } catch (error) {
         element.textContent = String(error);
         console.error(id, error);
@@ -67,6 +79,168 @@
     }
     if (mine === turn) root.dataset.charts = "drawn";
   };
+
+  // numbers as the page prints them elsewhere: about three digits
+  const figure = (value) => {
+    if (value === null) return word("figure.never");
+    const size = Math.abs(value);
+    if (size !== 0 && size < 1e-4) return value.toExponential(1).replace("-", "\u2212");
+    const digits = { maximumSignificantDigits: size >= 100 ? Math.ceil(Math.log10(size + 1)) : 3 };
+    return new Intl.NumberFormat(TAG[lang], digits).format(value);
+  };
+
+  const valuesOf = (id) => specs.get(id).data.values;
+
+  // ---- a chart with a slider: what each replicate says at the place
+
+  const explorers = new Map();
+  for (const box of document.querySelectorAll("[data-explorer]")) {
+    const id = box.dataset.explorer, ats = box.dataset.ats.split("|");
+    const slider = box.querySelector("input"), output = box.querySelector("output");
+    box.querySelector(".slider").hidden = false;
+    const show = () => {
+      const place = Number(slider.value);
+      output.textContent = ats[place];
+      slider.setAttribute("aria-valuetext", ats[place]);
+      for (const cell of box.querySelectorAll("[data-of]")) {
+        const found = valuesOf(id).filter((row) => row.place === place && row.architecture === cell.dataset.of);
+        cell.textContent = found.map((row) => figure(row.value)).join(" · ") || "–";
+      }
+      views.get(id)?.view.signal("place", place).run();
+    };
+    slider.addEventListener("input", show);
+    explorers.set(id, show);
+  }
+
+  // ---- the numbers behind a chart, and the rows behind a claim, laid out when they are asked for
+
+  const table = (head, lines, numeric) => {
+    const made = make("table", "", { class: "numbers" });
+    made.append(document.createElement("thead"), document.createElement("tbody"));
+    const row = document.createElement("tr");
+    row.append(...head.map((name) => make("th", name, { scope: "col" })));
+    made.tHead.append(row);
+    for (const line of lines) {
+      const each = document.createElement("tr");
+      each.append(...line.map((cell, i) => make("td", cell, numeric[i] ? {} : { class: "name" })));
+      made.tBodies[0].append(each);
+    }
+    return made;
+  };
+
+  const behind = (details) => {
+    const rows = valuesOf(details.dataset.behind), first = rows[0] ?? {};
+    const told = [["label", word("table.model")], ["at", ""], ["replicate", word("table.replicate")], ["value", ""],
+                  ["estimate", ""], ["low", ""], ["high", ""], ["verdict", ""], ["run", word("table.run")]]
+      .filter(([name]) => name in first);
+    const cell = (row, name) => name === "replicate" || name === "at" ? String(row[name] ?? "")
+      : typeof row[name] === "string" ? resolve(row[name]) : figure(row[name]);
+    const lines = rows.map((row) => told.map(([name]) => cell(row, name)));
+    const numeric = told.map(([name]) => !["label", "run", "verdict"].includes(name));
+    details.querySelector(".table-wrap").replaceChildren(table(told.map(([name, said]) => said || name), lines, numeric));
+  };
+
+  let evidence;
+  const rowsOf = (claim) => {
+    evidence ??= { ...read("evidence"), claims: read("claim-rows") };
+    return evidence.claims[claim].map((row) => evidence.names.map((name) => {
+      const value = evidence.columns[name][row];
+      return name in evidence.texts ? evidence.texts[name][value] : value ?? "";
+    }));
+  };
+  const quoted = (value) => /[",\n\r]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value);
+  const csv = (claim) => {
+    const rows = rowsOf(claim);
+    return [evidence.names, ...rows].map((row) => row.map(quoted).join(",")).join("\n") + "\n";
+  };
+
+  for (const details of document.querySelectorAll("details.rows")) {
+    const claim = details.dataset.claim;
+    details.querySelector(".rows-tools").hidden = false;
+    details.querySelector("[data-noscript]").hidden = true;
+    details.addEventListener("toggle", () => {
+      const box = details.querySelector("[data-table]");
+      if (!details.open || box.childElementCount) return;
+      const rows = rowsOf(claim);
+      box.append(table(evidence.names, rows.map((row) => row.map(String)),
+        evidence.names.map((name) => !(name in evidence.texts))));
+    });
+    details.querySelector("[data-copy]").addEventListener("click", async () => {
+      await navigator.clipboard.writeText(csv(claim));
+      details.querySelector("[data-said]").textContent = word("claim.copied");
+    });
+    details.querySelector("[data-download]").addEventListener("click", () => {
+      const address = URL.createObjectURL(new Blob([csv(claim)], { type: "text/csv" }));
+      make("a", "", { href: address, download: `${claim}.csv` }).click();
+      setTimeout(() => URL.revokeObjectURL(address), 1000);
+    });
+  }
+  for (const details of document.querySelectorAll("[data-behind]")) {
+    details.addEventListener("toggle", () => details.open && behind(details));
+  }
+
+  // ---- the chooser: of the situations that were judged, those that are the reader's
+
+  const form = document.getElementById("chooser");
+  const situations = form ? read("situations") : [];
+  const FACETS = ["data", "length", "batch"];
+
+  // What is asked exactly must agree. Of a series over data, length or batch the nearest value counts (in doublings),
+  // and where there is such a series, situations that do not speak of it step back.
+  const chosen = (want) => {
+    let found = situations.filter((one) => ["criterion", "task", "device"].every(
+      (name) => !want[name] || !one[name] || one[name] === want[name]));
+    for (const facet of FACETS) {
+      if (!want[facet]) continue;
+      const speaks = found.filter((one) => one.facet === facet);
+      if (!speaks.length) continue;
+      const off = (one) => Math.abs(Math.log2(Math.max(one.at, 1)) - Math.log2(Math.max(want[facet], 1)));
+      const least = new Map();
+      for (const one of speaks) least.set(one.series, Math.min(least.get(one.series) ?? Infinity, off(one)));
+      found = speaks.filter((one) => off(one) === least.get(one.series));
+    }
+    return found;
+  };
+  const answer = (found) => {
+    const sides = new Set(found.map((one) => one.favoured));
+    sides.delete("unresolved");
+    if (!found.length) return "nothing";
+    if (!sides.size) return "unresolved";
+    const named = [...sides].filter((side) => side !== "no_difference");
+    if (!named.length) return "no_difference";
+    return sides.size === 1 ? "for " + named[0] : "depends";
+  };
+
+  // the texts of an entry were escaped when the page was written, as all its other texts were
+  const entry = (one) => {
+    const line = document.createElement("li");
+    line.dataset.pointer = one.pointer;
+    line.dataset.favoured = one.favoured;
+    const parts = [`<span class="metric">${one.shown.metric}</span>`,
+      `<span>${one.shown.where.map((chip) => `<span class="chip">${chip}</span>`).join(" ")}</span>`, one.shown.effect];
+    const side = document.querySelector(`template[data-side="${CSS.escape(one.favoured)}"]`);
+    line.append(side.content.cloneNode(true));
+    line.insertAdjacentHTML("beforeend", " " + parts.join(" "));
+    return line;
+  };
+  const choose = () => {
+    const want = Object.fromEntries(new FormData(form));
+    for (const facet of FACETS) want[facet] = Number(want[facet] || 0);
+    const found = chosen(want), said = answer(found);
+    const box = document.getElementById("chosen");
+    box.hidden = false;
+    for (const line of box.querySelectorAll("[data-answer]")) line.hidden = line.dataset.answer !== said;
+    box.dataset.answer = said;
+    box.querySelector(".chosen-list").replaceChildren(...found.map(entry));
+  };
+  if (form) {
+    form.hidden = false;
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("change", choose);
+    choose();
+  }
+
+  // ---- language, theme, address
 
   const remember = () => {
     const query = new URLSearchParams(location.search);
@@ -83,7 +257,11 @@
     for (const button of document.querySelectorAll("[data-set-lang]")) {
       button.setAttribute("aria-pressed", String(button.dataset.setLang === lang));
     }
+    for (const option of document.querySelectorAll("option[data-word]")) {
+      if (words[lang][option.dataset.word]) option.textContent = word(option.dataset.word);
+    }
     document.getElementById("theme").setAttribute("aria-pressed", String(dark()));
+    for (const details of document.querySelectorAll("[data-behind][open]")) behind(details);
     draw();
   };
 

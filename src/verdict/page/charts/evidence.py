@@ -1,109 +1,33 @@
-"""Charts: rows of the evidence or of a learning curve become Vega-Lite specs (Altair), one small panel each.
-
-Pure functions. A panel draws the raw points of every replicate; the line or tick through them is Vega's own mean of
-what is drawn, never a number that is printed. Texts are tokens (``@@metric.chrf``), and so are colours
-(``@@colour.lstm``): the page's script puts in the language and the theme. An architecture has one colour and one shape
-everywhere (after Okabe and Ito's palette, told apart by people with any colour vision).
+"""Charts of measurements: every replicate as a point; the line or tick through them is Vega's own mean of what is drawn,
+never a number that is printed. Pure functions from rows to panels.
 """
 
 import math
-import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import altair as alt
 
+from verdict.page.charts.theme import (
+    PARTS,
+    ROW_HEIGHT,
+    Panel,
+    about,
+    arranged,
+    axis_format,
+    channels,
+    finish,
+    is_log,
+    tooltip,
+    value_axis,
+)
 from verdict.page.words import TOKEN, Words
 
 Row = dict[str, Any]
 
-SHAPES = {
-    "transformer": "circle",
-    "lstm": "square",
-    "lstm_no_attention": "triangle-up",
-    "lstm_classic": "triangle-down",
-    "lstm_feedforward": "triangle-right",
-    "lstm_feedforward_no_attention": "triangle-left",
-    "lstm_forget0": "wedge",
-    "gru": "arrow",
-    "rnn": "M-0.5,-0.87L0.5,-0.87L1,0L0.5,0.87L-0.5,0.87L-1,0Z",  # a hexagon
-    "baseline": "diamond",
-    "device": "cross",
-}
-#: a pentagon, a bow tie, an hourglass and a bar, for architectures that a user adds
-SPARE_SHAPES = (
-    "M0,-1L0.95,-0.31L0.59,0.81L-0.59,0.81L-0.95,-0.31Z",
-    "M-1,-0.8L1,0.8L1,-0.8L-1,0.8Z",
-    "M-0.8,-1L0.8,-1L-0.8,1L0.8,1Z",
-    "M-0.35,-1L0.35,-1L0.35,1L-0.35,1Z",
-)
-PARTS = ("embedding", "mixing", "feedforward", "output", "other")
-ROW_HEIGHT = 38  # pixels of a row whose label stands above its points
-LOG_SPREAD = 30  # a value axis is logarithmic from this ratio of largest to smallest
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One chart: its Vega-Lite spec, the rows it draws, and what its caption needs to know."""
-
-    kind: str
-    spec: dict[str, Any]
-    rows: list[Row]
-    architectures: list[str]
-    height: int
-    about: dict[str, str] = field(default_factory=dict)
-
-
-def arranged(architectures: Iterable[str]) -> list[str]:
-    """Known architectures first, in their fixed order, then the others by name."""
-    known = list(SHAPES)
-    return sorted(set(architectures), key=lambda name: (known.index(name) if name in known else len(known), name))
-
-
-def kind_of(architecture: str) -> str:
-    """The name of an architecture's colour: its own, or for an unknown one a spare that its name decides."""
-    return architecture if architecture in SHAPES else f"spare{_spare(architecture)}"
-
-
-def shape_of(architecture: str) -> str:
-    """An architecture's shape: a name that Vega knows or the path of a polygon within ±1."""
-    return SHAPES.get(architecture) or SPARE_SHAPES[_spare(architecture)]
-
-
-def _spare(architecture: str) -> int:
-    return zlib.crc32(architecture.encode()) % len(SPARE_SHAPES)
-
-
-def _channels(architectures: Sequence[str]) -> tuple[alt.Color, alt.Shape]:
-    colours = [f"{TOKEN}colour.{kind_of(name)}" for name in architectures]
-    shapes = [shape_of(name) for name in architectures]
-    return (
-        alt.Color("architecture:N", scale=alt.Scale(domain=list(architectures), range=colours), legend=None),
-        alt.Shape("architecture:N", scale=alt.Scale(domain=list(architectures), range=shapes), legend=None),
-    )
-
-
-def _finish(chart: Any, height: int, description: str) -> dict[str, Any]:
-    spec: dict[str, Any] = chart.properties(width="container", height=height, description=description).to_dict()
-    spec["autosize"] = {"type": "fit-x", "contains": "padding"}
-    return spec
-
-
-def _value_axis(rows: Sequence[Row], zero: bool) -> alt.Scale:
-    finite = [row["value"] for row in rows if math.isfinite(row["value"])]
-    if finite and min(finite) > 0 and max(finite) / min(finite) > LOG_SPREAD:
-        return alt.Scale(type="log", nice=True)
-    return alt.Scale(zero=True, nice=True) if zero else alt.Scale(zero=False, nice=True, padding=8)
-
-
-def _format(values: Iterable[float]) -> str:
-    """A d3 format for an axis: thousands grouped up to 99,999, then k, M, G; no milli or micro."""
-    sizes = [abs(value) for value in values if math.isfinite(value) and value]
-    largest = max(sizes, default=0)
-    if sizes and min(sizes) < 1e-4:
-        return "~g"
-    return "~s" if largest >= 100_000 else ",.4~r"
+NAMED_LINES = 3  # lines up to which each is named at its end
+NAME_HEIGHT = 0.09  # of the drawn values' span, between two such names
 
 
 def strip(rows: Sequence[Row], words: Words, by: Sequence[str] = ("variant", "matching")) -> Panel:
@@ -142,16 +66,16 @@ def strip(rows: Sequence[Row], words: Words, by: Sequence[str] = ("variant", "ma
         if math.isfinite(row["value"])
     ]
     metric = rows[0]["metric"]
-    colour, shape = _channels(architectures)
-    base = alt.Chart(alt.Data(values=values))
+    colour, shape = channels(architectures)
+    base = alt.Chart()
     y = alt.Y("label:N", sort=labels, axis=None, scale=alt.Scale(domain=labels))
     x = alt.X(
         "value:Q",
-        scale=_value_axis(rows, zero=False),
-        axis=alt.Axis(title=None, tickCount=5, format=_format(row["value"] for row in rows), grid=True),
+        scale=value_axis(rows, zero=False),
+        axis=alt.Axis(title=None, tickCount=5, format=axis_format(row["value"] for row in rows), grid=True),
     )
     points = base.mark_point(filled=True, size=70, opacity=0.75, yOffset=8).encode(
-        x=x, y=y, color=colour, shape=shape, tooltip=_tooltip(words, metric)
+        x=x, y=y, color=colour, shape=shape, tooltip=tooltip(words, metric)
     )
     means = base.mark_tick(thickness=2, size=20, yOffset=8).encode(x=alt.X("mean(value):Q"), y=y, color=colour)
     names = (
@@ -160,8 +84,8 @@ def strip(rows: Sequence[Row], words: Words, by: Sequence[str] = ("variant", "ma
         .encode(x=alt.value(0), y=y, text="label:N")
     )
     height = ROW_HEIGHT * len(labels)
-    spec = _finish(alt.layer(means, points, names), height, f"{TOKEN}chart.describe.strip")
-    return Panel("strip", spec, list(ordered), architectures, height + 30, _about(rows[0]))
+    spec = finish(alt.layer(means, points, names, data=alt.Data(values=values)), height, f"{TOKEN}chart.describe.strip")
+    return Panel("strip", spec, list(ordered), architectures, height + 30, about(rows[0]))
 
 
 def curve(rows: Sequence[Row], words: Words) -> Panel:
@@ -193,19 +117,20 @@ def curve(rows: Sequence[Row], words: Words) -> Panel:
     ats = sorted({row["at"] for row in rows})
     variable, metric = rows[0]["variable"], rows[0]["metric"]
     wide = min(ats) > 0 and max(ats) / min(ats) >= 8
-    colour, shape = _channels(architectures)
-    base = alt.Chart(alt.Data(values=values))
+    colour, shape = channels(architectures)
+    base = alt.Chart()
     x = alt.X(
         "at:Q",
         scale=alt.Scale(type="log", base=2, nice=False, padding=12)
         if wide
         else alt.Scale(zero=False, nice=False, padding=12, reverse=variable.startswith("target")),
-        axis=alt.Axis(title=words.token("variable", variable), values=ats, format=_format(ats), grid=False),
+        axis=alt.Axis(title=words.token("variable", variable), values=ats, format=axis_format(ats), grid=False),
     )
+    heights = value_axis(rows, zero=True)
     y = alt.Y(
         "value:Q",
-        scale=_value_axis(rows, zero=True),
-        axis=alt.Axis(title=None, format=_format(row["value"] for row in rows), tickCount=5),
+        scale=heights,
+        axis=alt.Axis(title=None, format=axis_format(row["value"] for row in rows), tickCount=5),
     )
     detail = ["variant:N"] if several else []
     line = (
@@ -221,18 +146,52 @@ def curve(rows: Sequence[Row], words: Words) -> Panel:
             y=y,
             color=colour,
             shape=shape,
-            tooltip=[alt.Tooltip("at:Q", title=words.token("variable", variable)), *_tooltip(words, metric)],
+            tooltip=[alt.Tooltip("at:Q", title=words.token("variable", variable)), *tooltip(words, metric)],
         )
     )
     layers: list[alt.Chart] = [line, points]
+    if not several:
+        layers += ends([value for value in values if value["whole"]], colour, is_log(heights), variable)
     if any(value["value"] is None for value in values):
         layers.append(
             base.transform_filter("!isValid(datum.value)")
             .mark_text(text=f"✕ {TOKEN}figure.never", baseline="bottom", fontSize=11)
             .encode(x=x, y=alt.value(-3), color=colour)
         )
-    spec = _finish(alt.layer(*layers), 220, f"{TOKEN}chart.describe.curve")
-    return Panel("curve", spec, ordered, architectures, 275, _about(rows[0]))
+    spec = finish(alt.layer(*layers, data=alt.Data(values=values)), 220, f"{TOKEN}chart.describe.curve")
+    return Panel("curve", spec, ordered, architectures, 275, about(rows[0]))
+
+
+def ends(
+    values: Sequence[dict[str, Any]], colour: alt.Color, is_logarithmic: bool, variable: str = ""
+) -> list[alt.Chart]:
+    """A layer that names every line where it ends, if there are few; names that would touch are moved apart.
+
+    A name stands at the mean of the last values, which is a place and no number that is printed.
+    """
+    names = list(dict.fromkeys(value["architecture"] for value in values))
+    if not 1 < len(names) <= NAMED_LINES:
+        return []
+    height = math.log if is_logarithmic else float
+    low, high = (height(pick(value["value"] for value in values)) for pick in (min, max))
+    told = []
+    for name in names:
+        own = [value for value in values if value["architecture"] == name]
+        last = (min if variable.startswith("target") else max)(value["at"] for value in own)
+        heights = [height(value["value"]) for value in own if value["at"] == last]
+        told.append([sum(heights) / len(heights), last, name, own[0]["label"]])
+    told.sort()
+    apart = NAME_HEIGHT * (high - low)
+    for before, after in pairwise(told):
+        after[0] = max(after[0], before[0] + apart)
+    back = math.exp if is_logarithmic else float
+    placed = [{"architecture": name, "label": label, "at": last, "value": back(at)} for at, last, name, label in told]
+    text = (
+        alt.Chart(alt.Data(values=placed))
+        .mark_text(align="right", baseline="bottom", dx=4, dy=-6, fontSize=11)
+        .encode(x="at:Q", y="value:Q", text="label:N", color=colour)
+    )
+    return [text]
 
 
 def learning(history: Sequence[Row], words: Words, over: str = "tokens") -> Panel:
@@ -256,8 +215,8 @@ def learning(history: Sequence[Row], words: Words, over: str = "tokens") -> Pane
         }
         for row in ordered
     ]
-    colour, shape = _channels(architectures)
-    base = alt.Chart(alt.Data(values=values))
+    colour, shape = channels(architectures)
+    base = alt.Chart()
     x = alt.X(
         "at:Q",
         scale=alt.Scale(type="log", nice=False, padding=8),
@@ -276,7 +235,11 @@ def learning(history: Sequence[Row], words: Words, over: str = "tokens") -> Pane
             alt.Tooltip("value:Q", title=words.token("metric", "valid_bits_per_byte"), format=".3f"),
         ],
     )
-    spec = _finish(alt.layer(line, points), 220, f"{TOKEN}chart.describe.learning")
+    spec = finish(
+        alt.layer(line, points, *ends(values, colour, is_logarithmic=False), data=alt.Data(values=values)),
+        220,
+        f"{TOKEN}chart.describe.learning",
+    )
     return Panel(
         "learning",
         spec,
@@ -307,7 +270,7 @@ def parts(rows: Sequence[Row], words: Words) -> Panel:
     ]
     labels = [words.token("architecture", name) for name in architectures]
     used = [part for part in PARTS if any(named[row["metric"]] == part for row in drawn)]
-    base = alt.Chart(alt.Data(values=values))
+    base = alt.Chart()
     y = alt.Y("label:N", sort=labels, axis=None, scale=alt.Scale(domain=labels))
     bars = base.mark_bar(size=15, yOffset=8).encode(
         x=alt.X("value:Q", stack="zero", axis=alt.Axis(title=None, format="~s", tickCount=5)),
@@ -333,19 +296,6 @@ def parts(rows: Sequence[Row], words: Words) -> Panel:
         .encode(x=alt.value(0), y=y, text="label:N")
     )
     height = ROW_HEIGHT * len(labels)
-    spec = _finish(alt.layer(bars, names), height, f"{TOKEN}chart.describe.parts")
-    about = _about(drawn[0]) | {"metric": "parameters", "variant": drawn[0]["variant"]}
-    return Panel("parts", spec, list(rows), used, height + 30, about)
-
-
-def _about(row: Row) -> dict[str, str]:
-    return {key: row[key] for key in ("task", "metric", "variable", "experiment", "device")}
-
-
-def _tooltip(words: Words, metric: str) -> list[alt.Tooltip]:
-    return [
-        alt.Tooltip("label:N", title=f"{TOKEN}table.architecture"),
-        alt.Tooltip("replicate:Q", title=f"{TOKEN}table.replicate"),
-        alt.Tooltip("value:Q", title=words.token("metric", metric), format=",.4~r"),
-        alt.Tooltip("run:N", title=f"{TOKEN}table.run"),
-    ]
+    spec = finish(alt.layer(bars, names, data=alt.Data(values=values)), height, f"{TOKEN}chart.describe.parts")
+    told = about(drawn[0]) | {"metric": "parameters", "variant": drawn[0]["variant"]}
+    return Panel("parts", spec, list(rows), used, height + 30, told)

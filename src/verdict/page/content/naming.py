@@ -1,0 +1,92 @@
+"""What a judged test is called on the page: its sides, its metric, its condition and its effect, in words."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from verdict.page import effects
+from verdict.page.content.order import CONDITION, joined
+from verdict.page.figures import NARROW, Figures, pointer
+from verdict.page.inputs import Inputs
+from verdict.page.words import Words
+
+Row = dict[str, Any]
+
+
+class Naming:
+    """The inputs with the words and figures that name what is in them."""
+
+    def __init__(self, inputs: Inputs, words: Words) -> None:
+        self.inputs, self.words, self.fig = inputs, words, Figures(words)
+        self.run_ids: dict[str, str] = inputs.ledger.get("runs", {})
+
+    def side(self, test: dict[str, Any], architecture: str) -> Markup:
+        """The name of one side; of the baseline, which one it is."""
+        if architecture == "baseline" and test["baseline"]:
+            return self.words.name("baseline", test["baseline"])
+        return self.words.name("architecture", architecture)
+
+    def metric(self, test: dict[str, Any]) -> Markup:
+        """The metric's name; where gains are compared, what they are gains over."""
+        metric, over = self.words.name("metric", test["metric"]), test.get("relative_to") or {}
+        if not over:
+            return metric
+        than = joined((self.words.name(name, value) for name, value in over.items()), " · ")
+        return self.words.t("test.gain", metric=metric, than=than)
+
+    def effect(self, test: dict[str, Any]) -> Markup:
+        """The effect with its interval, as figures of verdict.json."""
+        if test["estimate"] is None:
+            return Markup("–")
+        figure = self.fig.verdict(test["estimate"], test["pointer"] + "/estimate", text=test["show"](test["estimate"]))
+        if test["low"] is None or test["low"] == test["high"]:  # a count has no interval
+            return figure
+        low, high = (
+            self.fig.verdict(test[end], f"{test['pointer']}/{end}", text=test["show"](test[end]))
+            for end in ("low", "high")
+        )
+        return Markup('{} <span class="nobr range">[{}, {}]</span>').format(figure, low, high)
+
+    def chips(self, test: dict[str, Any], names: Sequence[str], at: str = "/condition/at") -> list[Markup]:
+        """The named sides of a test in words; a swept variable and its value are one chip."""
+        found, sides = [], test["sides"]
+        for name in names:
+            value = sides[name]
+            if value in (None, "") or (name == "variable" and sides["at"] is not None):
+                continue
+            if name == "at":
+                shown = self.fig.verdict(value, test["pointer"] + at)
+                found.append(self.at(sides["variable"], shown))
+            elif name == "against":
+                found.append(self.words.t("test.against", name=self.side(test, value)))
+            else:
+                found.append(self.words.name(name, value))
+        return found
+
+    def at(self, variable: str, shown: Any) -> Markup:
+        """A value of a swept variable: “64 tokens per sequence”."""
+        key = "at." + variable
+        if key in self.words:
+            return self.words.t(key, at=shown)
+        return Markup("{} {}").format(self.words.name("variable", variable), shown)
+
+    def situation(self, number: int, situation: dict[str, Any]) -> dict[str, Any]:
+        """A line of the final table as ``effect`` and ``chips`` take it."""
+        test = {
+            "unit": "points" if situation["effect"] == "difference" else "",
+            **situation,
+            "pointer": pointer("final", "situations", number),
+            "sides": {name: situation.get(name) for name in CONDITION},
+            "baseline": None,
+        }
+        return {**test, "show": lambda value: effects.show(test, value)}
+
+    def listed(self, parts: Iterable[Any]) -> Markup:
+        """Parts with commas between them, each language's own."""
+        return joined(parts, self.words.t("list.comma"))
+
+    def level(self) -> Markup:
+        """The confidence level of every interval."""
+        level = self.inputs.verdict["level"]
+        return self.fig.verdict(level, pointer("level"), text=f"{100 * level:g}{NARROW}%")

@@ -1,0 +1,205 @@
+"""Which charts show a claim's evidence, what each is called, and the gallery that numbers them in page order."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from markupsafe import Markup
+
+from verdict.page import charts
+from verdict.page.content.naming import Naming
+from verdict.page.content.order import joined, task_order
+
+Row = dict[str, Any]
+
+DERIVED = {"throughput_kept": "length", "batch_gain": "batch"}  # ratios whose own curve, over this variable, says more
+#: columns that tell charts of one metric apart, in this order
+APART = ("variant", "size", "implementation", "matching")
+#: comparisons whose intervals are drawn under a chart's title; more than that have a chart of their own
+INTERVALS = 3
+#: conditions from which on effects are drawn over the swept variable
+SWEPT = 3
+
+
+class Gallery:
+    """Every chart drawn, numbered in the page's order."""
+
+    def __init__(self, naming: Naming) -> None:
+        self.naming = naming
+        self.items: list[dict[str, Any]] = []
+
+    def add(self, panel: charts.Panel, title: Markup, tests: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+        """Number a chart; ``tests`` are the comparisons that it shows, of which few are drawn under its title."""
+        item = {
+            "id": f"chart-{len(self.items) + 1}",
+            "panel": panel,
+            "title": title,
+            "finding": finding(self.naming, tests),
+            "tests": list(tests) if len(tests) <= INTERVALS and panel.kind != "gap" else [],
+        }
+        self.items.append(item)
+        return item
+
+    def title(self, panel: charts.Panel, several_devices: bool = False) -> Markup:
+        """What the value axis shows, and where; the other axis has its own title."""
+        about, name = panel.about, self.naming.words.name
+        parts = [name("task", about["task"])] if about["task"] else []
+        parts += [name(column, about[column]) for column in APART if about.get(column)]
+        if several_devices and about.get("device"):
+            parts.append(name("device", about["device"]))
+        return Markup("<b>{}</b> {}").format(name("metric", about["metric"]), joined(parts, " · "))
+
+    def of_tests(self, tests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Charts of the very rows that a claim's tests compare, and of the effects over what was swept."""
+        evidence = self.naming.inputs.evidence
+        several = len({row["device"] for row in evidence if row["experiment"] in ("speed", "generation")}) > 1
+        made: dict[tuple[Any, ...], charts.Panel] = {}
+        for test in tests:
+            self._rows_of(test, made)
+        sides = {test[side] for test in tests for side in ("favoured", "against")}
+        for task, over in self._learning(tests):
+            # the main size alone: others would need colours of their own
+            body = [
+                row
+                for row in self.naming.inputs.history
+                if row["task"] == task and row["architecture"] in sides and not row["size"] and (row[over] or 0) > 0
+            ]
+            if body:
+                made["learning", task, over] = charts.learning(body, self.naming.words, over)
+        found = [self.add(panel, self.title(panel, several), _shown_by(panel, tests)) for panel in made.values()]
+        for group in swept(tests):
+            panel = charts.gap(group, self.naming.words)
+            found.append(self.add(panel, self._gap_title(panel, group), group))
+        return found
+
+    def _gap_title(self, panel: charts.Panel, group: Sequence[dict[str, Any]]) -> Markup:
+        words, first = self.naming.words, group[0]
+        told = words.t(
+            "chart.effect." + first["effect"],
+            metric=first["metric_name"],
+            favoured=self.naming.side(first, first["favoured"]),
+            against=self.naming.side(first, first["against"]),
+        )
+        where = self.naming.chips(first, ("task", "size", "matching", "variant"))
+        return Markup("<b>{}</b> {}").format(told, joined(where, " · "))
+
+    def _rows_of(self, test: dict[str, Any], made: dict[tuple[Any, ...], charts.Panel]) -> None:
+        evidence, words = self.naming.inputs.evidence, self.naming.words
+        metric, device = test["metric"], test["sides"]["device"]
+        rows = [evidence[number] for number in test["rows"] if evidence[number]["metric"] == metric]
+        tasks = sorted({row["task"] for row in rows}, key=task_order)
+        experiments = {row["experiment"] for row in rows if row["architecture"] != "baseline"}
+        if "anatomy" in experiments:
+            variant = test["sides"]["variant"] or rows[0]["variant"]
+            for task in tasks:
+                body = _where(evidence, experiment="anatomy", task=task, variant=variant, size=rows[0]["size"])
+                if any(row["metric"].removeprefix("parameters_") in charts.PARTS for row in body):
+                    made.setdefault(("parts", task, variant), charts.parts(body, words))
+            return
+        for task in tasks:
+            source = metric
+            if metric in DERIVED:
+                source = "generated_tokens_per_second" if "generation" in experiments else "train_tokens_per_second"
+            variable = test["sides"]["variable"] or DERIVED.get(metric)
+            here = [
+                row
+                for row in _where(evidence, metric=source, task=task)
+                if row["experiment"] in experiments
+                and row["at"] is not None
+                and row["variable"] == (variable or row["variable"])
+                and (not device or row["device"] == device)
+            ]
+            for variable in sorted({row["variable"] for row in here}):
+                for apart, body in _apart([row for row in here if row["variable"] == variable]).items():
+                    key = ("curve", source, task, variable, device, tuple(sorted(experiments)), apart)
+                    if key not in made:
+                        panel = charts.curve(body, words)
+                        made[key] = replace(panel, about={**panel.about, **dict(apart)})
+            flat = [row for row in rows if row["task"] == task and row["at"] is None]
+            if flat and (metric not in DERIVED or not here):
+                place = ("strip", metric, task, device)
+                together = {row["row"]: row for row in (made[place].rows if place in made else [])}
+                together |= {row["row"]: row for row in flat}
+                made[place] = charts.strip(list(together.values()), words)
+
+    def _learning(self, tests: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+        """(task, axis) of the learning curves behind tests of trained models, each once."""
+        evidence = self.naming.inputs.evidence
+        found: dict[tuple[str, str], None] = {}
+        for test in tests:
+            rows = [evidence[number] for number in test["rows"]]
+            experiments = {row["experiment"] for row in rows}
+            over = {"flops": "flops", "seconds": "seconds"}.get(test["sides"]["matching"] or "", "tokens")
+            if "time_to_quality" in experiments:
+                over = "seconds"
+            if experiments & {"training", "time_to_quality"}:
+                found.update({(row["task"], over): None for row in rows if row["task"]})
+        return list(found)
+
+
+def finding(naming: Naming, tests: Sequence[dict[str, Any]]) -> Markup:
+    """Whom the comparisons favour, in a few words: the title of their chart (nothing without comparisons)."""
+    words, counts = naming.words, Counter[str]()
+    said: dict[str, Markup] = {}
+    for test in tests:
+        label = test["label"]
+        if label == "supported" or (label == "contradicted" and test["why"] != "too_small"):
+            winner = test["favoured"] if label == "supported" else test["against"]
+            key = "for " + winner
+            said[key] = naming.side(test, winner)
+        else:
+            key = "too_small" if label == "contradicted" else label
+            said[key] = words.t("panel." + key)
+        counts[key] += 1
+    if not counts:
+        return Markup("")
+    if len(counts) == 1:
+        [(key, n)] = counts.items()
+        told = words.t("panel.favours", name=said[key]) if key.startswith("for ") else said[key]
+        return told if n == 1 else words.t("panel.all", told=told, n=n)
+    winners_first = sorted(counts, key=lambda key: not key.startswith("for "))
+    return naming.listed(words.t("panel.of", told=said[key], n=counts[key]) for key in winners_first)
+
+
+def swept(tests: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Tests that differ in the swept value alone, where there are enough of them to draw effects over it."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for test in tests:
+        sides = test["sides"]
+        if sides["at"] is not None and test["estimate"] is not None and test["effect"] != "share":
+            rest = tuple(value for name, value in sides.items() if name != "at")
+            groups.setdefault((test["name"], *rest), []).append(test)
+    return [group for group in groups.values() if len(group) >= SWEPT]
+
+
+def _shown_by(panel: charts.Panel, tests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The tests whose rows a chart draws."""
+    drawn = {row.get("row") for row in panel.rows} - {None}
+    if panel.kind == "learning":
+        return []
+    metrics = {panel.about["metric"], *(name for name in DERIVED if panel.kind == "curve")}
+    return [
+        test
+        for test in tests
+        if (test["metric"] in metrics or panel.kind == "parts") and drawn.intersection(test["rows"])
+    ]
+
+
+def _where(rows: Sequence[Row], **wanted: Any) -> list[Row]:
+    return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+
+
+def _apart(rows: list[Row]) -> dict[tuple[tuple[str, str], ...], list[Row]]:
+    """The rows of one chart, or of several where one would draw two values of a replicate at one place: told apart by
+    the first columns that separate them."""
+    groups: dict[tuple[tuple[str, str], ...], list[Row]] = {(): rows}
+    for column in APART:
+        split: dict[tuple[tuple[str, str], ...], list[Row]] = {}
+        for key, body in groups.items():
+            places = {(row["architecture"], row["at"], row["replicate"]) for row in body}
+            for row in body:
+                clash = len(places) < len(body)
+                split.setdefault((*key, (column, row[column])) if clash else key, []).append(row)
+        groups = split
+    return groups

@@ -1,0 +1,63 @@
+"""Where everything came from: machine, versions, hashes, runs, and what this run did not try."""
+
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from verdict.page.content.naming import Naming
+from verdict.page.figures import pointer
+
+
+def machine(naming: Naming) -> dict[str, Any]:
+    """The machine's facts in reading order."""
+    machine, facts = naming.inputs.machine, []
+    for key in ("cpu", "cores", "memory_bytes", "gpu", "system", "python", "edition", "seconds", "commit"):
+        value = machine.get(key)
+        if value is None:
+            continue
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            shown = naming.fig.pointed(value, "machine", pointer(key), "bytes" if key == "memory_bytes" else "seconds")
+        else:
+            shown = Markup("<code>{}</code>").format(value) if key == "commit" else escape(str(value))
+        facts.append((key, shown))
+    for key in ("docket_sha256", "recorded_docket_sha256", "evidence_sha256"):
+        if naming.inputs.verdict.get(key) is None:
+            continue
+        facts.append((key, Markup('<code class="hash">{}</code>').format(naming.inputs.verdict[key])))
+    matmul = [row for row in naming.inputs.evidence if row["metric"] == "matmul_flops_per_second"]
+    if matmul:
+        facts.insert(
+            2,
+            (
+                "matmul",
+                naming.listed(
+                    Markup("{} {}").format(naming.words.name("variant", row["variant"]), naming.fig.evidence(row))
+                    for row in matmul
+                ),
+            ),
+        )
+    return {"facts": facts, "versions": sorted((machine.get("versions") or {}).items())}
+
+
+def runs(naming: Naming) -> list[dict[str, str]]:
+    """Every run that the page names, with its id in the ledger."""
+    names = {row["run"] for row in naming.inputs.evidence} | {item.run for item in naming.inputs.outputs}
+    return [{"name": name, "id": naming.run_ids.get(name, "")} for name in sorted(names | set(naming.run_ids)) if name]
+
+
+def untried(naming: Naming) -> list[Markup]:
+    """What this run did not try, so that nobody reads it out of the page: devices, conditions without rows, claims."""
+    words, inputs = naming.words, naming.inputs
+    devices = {row["device"] for row in inputs.evidence}
+    found = [
+        words.t("untried.device", name=words.name("device", name)) for name in ("cpu", "cuda") if name not in devices
+    ]
+    for claim in inputs.verdict["claims"]:
+        missing = [test["name"] for test in claim["tests"] if test["label"] == "not_tried"]
+        known = {test.name: test for test in inputs.claims.claim(claim["id"]).tests}
+        found += [
+            Markup("<b>{}</b> {}").format(claim["id"], words.both(known[name].reads.model_dump()))
+            for name in dict.fromkeys(missing)
+            if name in known
+        ]
+    return [*found, *(words.t("untried.always." + key) for key in ("scale", "corpora", "variants", "sessions"))]

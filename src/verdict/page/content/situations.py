@@ -1,0 +1,96 @@
+"""The final question: the answer in one sentence, the table of situations, and the same for the chooser."""
+
+from typing import Any
+
+from markupsafe import Markup
+
+from verdict.page import charts
+from verdict.page.content.naming import Naming
+from verdict.page.content.order import CONDITION, LABELS, criterion_order, task_order
+from verdict.page.figures import pointer
+
+#: what a reader is asked for, and the swept variables that answer it
+FACETS = {"data": ("tokens", "labels"), "length": ("length", "context"), "batch": ("batch",)}
+
+
+def final(naming: Naming) -> dict[str, Any]:
+    """The answer, and the situations in which the evidence favours one side."""
+    words, fig = naming.words, naming.fig
+    judged_by = naming.inputs.verdict
+    judged = judged_by["final"]
+    counts = judged["counts"]
+    total = sum(counts.values())
+    listed = naming.listed(
+        words.t("counted." + label, n=fig.verdict(counts[label], pointer("final", "counts", label)))
+        for label in LABELS
+        if counts.get(label) and label != "not_tried"
+    )
+    open_ones = counts.get("not_tried", 0)
+    sentence = words.t("answer." + judged["label"], counts=listed or "–", tried=total - open_ones)
+    if open_ones:
+        left = fig.verdict(open_ones, pointer("final", "counts", "not_tried"))
+        sentence = Markup("{} {}").format(sentence, words.t("answer.untried", untried=left, total=total))
+    return {
+        "label": judged["label"],
+        "text": naming.inputs.claims.final.text.model_dump(),
+        "sentence": sentence,
+        "docket_changed": judged_by.get("recorded_docket_sha256") not in (None, judged_by["docket_sha256"]),
+        "situations": _lines(naming),
+    }
+
+
+def _tried(naming: Naming) -> list[dict[str, Any]]:
+    found = enumerate(naming.inputs.verdict["final"].get("situations", []))
+    return [naming.situation(i, situation) for i, situation in found if situation["label"] != "not_tried"]
+
+
+def _lines(naming: Naming) -> list[dict[str, Any]]:
+    """A line per criterion, task and metric; in it, every condition judged and whom the evidence favours there."""
+    lines: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for test in _tried(naming):
+        key = (test["criterion"], test.get("task") or "", test["metric"])
+        chips = naming.chips(test, [name for name in CONDITION if name != "task"], at="/at")
+        lines.setdefault(key, []).append({"favoured": test["favoured"], "chips": chips, "effect": naming.effect(test)})
+    order = sorted(lines, key=lambda key: (criterion_order(key[0]), task_order(key[1]), key[2]))
+    return [
+        {"criterion": criterion, "task": task, "metric": metric, "entries": lines[criterion, task, metric]}
+        for criterion, task, metric in order
+    ]
+
+
+def chooser(naming: Naming) -> dict[str, Any]:
+    """What the chooser asks (``choices``) and knows (``entries``, one for each situation tried).
+
+    An entry holds the keys that it is chosen by and, as HTML, what is shown of it.
+    """
+    entries = []
+    for test in _tried(naming):
+        facet = next((name for name, swept in FACETS.items() if test.get("variable") in swept), "")
+        rest = [name for name in CONDITION if name not in ("task", "device")]
+        entries.append(
+            {
+                "criterion": test["criterion"],
+                "task": test.get("task") or "",
+                "device": test.get("device") or "",
+                "facet": facet,
+                "at": test.get("at") if facet else None,
+                # entries that differ in nothing else are one series, of which the nearest value counts
+                "series": "|".join(str(test.get(name) or "") for name in ("test", "size", "matching", "variant")),
+                "favoured": test["favoured"],
+                "pointer": test["pointer"],
+                "shown": {
+                    "metric": str(naming.words.name("metric", test["metric"])),
+                    "where": [str(chip) for chip in naming.chips(test, rest, at="/at")],
+                    "effect": str(naming.effect(test)),
+                },
+            }
+        )
+    choices: dict[str, list[Any]] = {
+        "criterion": sorted({entry["criterion"] for entry in entries}, key=criterion_order),
+        "task": sorted({entry["task"] for entry in entries}, key=task_order),
+        "device": sorted({entry["device"] for entry in entries if entry["device"]}),
+    }
+    for facet in FACETS:
+        choices[facet] = sorted({entry["at"] for entry in entries if entry["facet"] == facet and entry["at"]})
+    favoured = {entry["favoured"] for entry in entries} - {"no_difference", "unresolved"}
+    return {"entries": entries, "choices": choices, "favoured": charts.arranged(favoured)}
