@@ -1,7 +1,7 @@
 # make verdict    set up this machine, then everything from text to reports/index.html
 # make test       the same set-up and what the tests need, then all tests
 # make check      style, types, workflow lint
-# make schemas    workflow/schemas/ from the typed settings
+# make schemas    workflow/schemas/ from the types of params.yaml, claims.yaml and verdict.json
 # make clean      remove everything that a run left
 
 PYTHON ?= python3
@@ -38,10 +38,11 @@ $(VENV)/.requirements-dev: $(VENV)/.requirements requirements-dev.lock tests/ins
 	sh tests/install_chromium.sh
 	touch $@
 
-# the JSON schemas are made from the typed settings; a test holds them equal
+# the JSON schemas are made from types; a test holds them equal
 schemas: setup
 	$(BIN)/python -c "import json; from verdict.settings import schema; print(json.dumps(schema(), indent=2, ensure_ascii=False))" > workflow/schemas/params.schema.json
 	$(BIN)/python -m verdict.court.claims --schema > workflow/schemas/claims.schema.json
+	$(BIN)/python -m verdict.court.form > workflow/schemas/verdict.schema.json
 
 clean:
 	rm -rf data tuning runs measurements results logs reports/index.html mlflow.db .snakemake

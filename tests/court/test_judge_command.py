@@ -78,7 +78,7 @@ def test_a_mistake_gets_one_sentence(table, arguments, named):
 def test_the_court_needs_no_model(table):
     """Neither torch nor the heavy parts of scipy are loaded, so that the judge answers at once."""
     code = (
-        "import sys; from verdict.court import claims, evidence, explain, judge; "
+        "import sys; from verdict.court import claims, diff, evidence, explain, form, judge; "
         "print(sorted({'torch', 'mlflow', 'scipy.stats', 'verdict.models'} & set(sys.modules)))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
