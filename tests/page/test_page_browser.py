@@ -1,13 +1,19 @@
-"""The page in a real headless Chromium: no request, no error, every chart drawn, both switches, no sideways scroll."""
+"""The page in a real headless Chromium: no request, no error, every chart drawn with its marks, switches, chooser,
+rows, sliders, keyboard, accessibility by axe, print."""
 
 import itertools
+import json
+import math
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 DRAWN = "html[data-charts='drawn']"
@@ -54,20 +60,24 @@ class Visit:
         return str(self.page.eval_on_selector(selector, f"e => getComputedStyle(e).{name}"))
 
 
+#: in a chart's SVG, what stands for one value each
+MARKS = "svg .mark-symbol path, svg .mark-rect path, svg .mark-area path"
+
+
+def open_all(page: Page) -> None:
+    """Unfold everything and wait until what was folded is drawn."""
+    page.eval_on_selector_all("details", "all => all.forEach(e => e.open = true)")
+    page.wait_for_function("[...document.querySelectorAll('.chart')].every(e => e.dataset.drawn)", timeout=60_000)
+
+
 @pytest.mark.slow
 def test_every_chart_is_drawn_without_network_or_errors(browser: Browser, built: dict[str, Path]) -> None:
     with Visit(browser, f"file://{built['page']}?lang=en") as visit:
-        count = visit.page.locator(".chart").count()
-        assert count > 20
-        assert (
-            visit.page.locator(
-                ".chart[data-drawn] svg .mark-symbol path, .chart[data-drawn] svg .mark-rect path"
-            ).count()
-            > 200
-        )
+        open_all(visit.page)
+        assert visit.page.locator(".chart").count() > 20
         empty = visit.page.eval_on_selector_all(
             ".chart",
-            "all => all.filter(e => !e.querySelector('svg .mark-symbol path, svg .mark-rect path')"
+            f"all => all.filter(e => !e.querySelector({MARKS!r})"
             " || e.querySelector('svg').getBoundingClientRect().width < 200).map(e => e.id)",
         )
         assert empty == []
@@ -78,10 +88,29 @@ def test_every_chart_is_drawn_without_network_or_errors(browser: Browser, built:
 
 
 @pytest.mark.slow
+def test_charts_draw_a_mark_for_every_row(browser: Browser, built: dict[str, Path]) -> None:
+    with Visit(browser, f"file://{built['page']}?lang=en") as visit:
+        open_all(visit.page)
+        counted = visit.page.evaluate(
+            """() => [...document.querySelectorAll("script[data-chart]")].map((script) => {
+                const spec = JSON.parse(script.textContent), box = document.getElementById(script.dataset.chart);
+                const layers = spec.layer ?? [spec];
+                const simple = layers.find((layer) => (layer.mark.type ?? layer.mark) === "point");
+                const values = spec.data.values.filter((one) => (one.value ?? one.estimate ?? null) !== null);
+                const drawsAll = simple && !JSON.stringify(layers).includes("place ===");
+                return [script.dataset.chart, drawsAll ? values.length : -1,
+                        box.querySelectorAll("svg .mark-symbol path").length];
+            })"""
+        )
+        assert len([rows for _, rows, _ in counted if rows > 0]) > 10
+        assert [one for one in counted if one[1] >= 0 and one[1] != one[2]] == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_narrow_screens_do_not_scroll_sideways(browser: Browser, built: dict[str, Path], lang: str) -> None:
     with Visit(browser, f"file://{built['page']}?lang={lang}", width=360) as visit:
-        visit.page.eval_on_selector_all("details", "all => all.forEach(e => e.open = true)")
+        open_all(visit.page)
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= 360
         wide = visit.page.eval_on_selector_all(
             ".chart svg", "all => all.filter(e => e.getBoundingClientRect().right > 361).map(e => e.parentElement.id)"
@@ -157,3 +186,152 @@ def test_headings_and_names_for_those_who_do_not_see(browser: Browser, built: di
             "all => all.map(e => e.getAttribute('aria-labelledby')).filter(id => !document.getElementById(id))",
         )
         assert broken == []
+
+
+@pytest.mark.slow
+def test_the_chooser_answers_what_the_judge_found(browser: Browser, built: dict[str, Path]) -> None:
+    verdict = json.loads(built["verdict"].read_text())
+    with Visit(browser, f"file://{built['page']}?lang=en") as visit:
+        page = visit.page
+        options = {
+            name: page.eval_on_selector_all(f"#chooser [name={name}] option", "all => all.map(e => e.value)")
+            for name in page.eval_on_selector_all("#chooser select", "all => all.map(e => e.name)")
+        }
+        assert {"criterion", "task", "length"} <= options.keys()
+        asked = 0
+        for criterion, task in itertools.product(options["criterion"], options["task"]):
+            for length in ("", *options["length"][1:]):
+                for name, value in (("criterion", criterion), ("task", task), ("length", length)):
+                    page.select_option(f"#chooser [name={name}]", value)
+                found = {
+                    line["pointer"]: line["favoured"]
+                    for line in page.eval_on_selector_all(".chosen-list li", "all => all.map(e => ({...e.dataset}))")
+                }
+                expected = situations(verdict, criterion, task, float(length or 0))
+                assert found == expected, (criterion, task, length)
+                assert page.locator("#chosen").get_attribute("data-answer") == answer(set(expected.values()))
+                assert page.locator(".chosen-answer:visible").count() == 1
+                asked += bool(found)
+        assert asked > 10
+
+
+def situations(verdict: dict[str, Any], criterion: str, task: str, length: float) -> dict[str, str]:
+    """What the chooser must show, from verdict.json alone: pointer → whom the evidence favours."""
+    found = {
+        f"/final/situations/{number}": one
+        for number, one in enumerate(verdict["final"]["situations"])
+        if one["label"] != "not_tried" and one["criterion"] == criterion and one["task"] in ("", task)
+    }
+    over_length = {place: one for place, one in found.items() if one["variable"] in ("length", "context") and one["at"]}
+    if length and over_length:
+        series: dict[tuple[str, ...], list[str]] = {}
+        for place, one in over_length.items():
+            series.setdefault(tuple(one[key] for key in ("test", "size", "matching", "variant")), []).append(place)
+
+        def off(place: str) -> float:
+            return abs(math.log2(over_length[place]["at"]) - math.log2(length))
+
+        nearest = {name: min(map(off, places)) for name, places in series.items()}
+        found = {
+            place: over_length[place]
+            for name, places in series.items()
+            for place in places
+            if off(place) == nearest[name]
+        }
+    return {place: one["favoured"] for place, one in found.items()}
+
+
+def answer(sides: set[str]) -> str:
+    """The chooser's sentence for these sides."""
+    if not sides:
+        return "nothing"
+    if not (decided := sides - {"unresolved"}):
+        return "unresolved"
+    if decided == {"no_difference"}:
+        return "no_difference"
+    return f"for {decided.pop()}" if len(decided) == 1 else "depends"
+
+
+@pytest.mark.slow
+def test_a_claims_rows_are_laid_out_and_can_be_taken_away(
+    browser: Browser, built: dict[str, Path], tmp_path: Path
+) -> None:
+    verdict = json.loads(built["verdict"].read_text())
+    evidence = pl.read_parquet(built["evidence"])
+    evidence = evidence.sort(evidence.columns, nulls_last=False)
+    claim = next(one for one in verdict["claims"] if one["id"] == "A1")
+    rows = sorted({row for test in claim["tests"] for row in test["rows"]})
+    with Visit(browser, f"file://{built['page']}?lang=en") as visit:
+        page, box = visit.page, visit.page.locator("#A1 details.rows")
+        box.locator("summary").click()
+        assert box.locator("tbody tr").count() == len(rows) > 0
+        with page.expect_download() as waited:
+            box.locator("[data-download]").click()
+        assert waited.value.suggested_filename == "A1.csv"
+        waited.value.save_as(tmp_path / "A1.csv")
+    read = pl.read_csv(tmp_path / "A1.csv", schema_overrides=evidence.schema)
+    texts = [pl.col(name).fill_null("") for name, kind in evidence.schema.items() if kind == pl.String]
+    assert read.with_columns(texts).equals(evidence[rows].with_columns(texts))
+
+
+@pytest.mark.slow
+def test_a_slider_tells_what_every_replicate_says_at_its_place(browser: Browser, built: dict[str, Path]) -> None:
+    evidence = pl.read_parquet(built["evidence"]).filter(
+        pl.col("metric") == "seconds_to_target", pl.col("task") == "lm"
+    )
+    with Visit(browser, f"file://{built['page']}?lang=en") as visit:
+        box = visit.page.locator("[data-explorer]").filter(has_text="Language modelling").first
+        slider = box.locator("input[type=range]")
+        ats = sorted(evidence["at"].unique())
+        slider.focus()
+        visit.page.keyboard.press("Home")
+        for place, at in enumerate(ats):
+            assert float(box.locator("output").inner_text()) == at == float(slider.get_attribute("aria-valuetext") or 0)
+            for name in ("transformer", "lstm"):
+                here = evidence.filter(pl.col("at") == at, pl.col("architecture") == name).sort("replicate")
+                told = box.locator(f"[data-of={name}]").inner_text().split(" · ")
+                assert len(told) == len(here)
+                for said, value in zip(told, here["value"], strict=True):
+                    assert (said == "never") if math.isinf(value) else float(said) == pytest.approx(value, rel=0.01)
+            assert place == int(slider.input_value())
+            visit.page.keyboard.press("ArrowRight")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("query", "width"), [("lang=en", 1200), ("lang=zh&theme=dark", 360)])
+def test_axe_finds_no_violation(browser: Browser, built: dict[str, Path], query: str, width: int) -> None:
+    with Visit(browser, f"file://{built['page']}?{query}", width=width) as visit:
+        levels = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+        found = Axe().run(visit.page, options={"runOnly": levels}).response["violations"]
+        assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found] == []
+
+
+@pytest.mark.slow
+def test_the_keyboard_reaches_everything_in_order(browser: Browser, built: dict[str, Path]) -> None:
+    with Visit(browser, f"file://{built['page']}?lang=en") as visit:
+        page, seen = visit.page, []
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            seen.append(
+                page.evaluate(
+                    """() => {
+                        const e = document.activeElement, box = e.getBoundingClientRect(), style = getComputedStyle(e);
+                        return {what: e.id || e.getAttribute("href") || e.name || e.dataset.setLang || e.tagName,
+                                shown: box.width > 0 && style.outlineStyle !== "none", top: box.top + scrollY};
+                    }"""
+                )
+            )
+        names = [one["what"] for one in seen]
+        order = ["#main", "#verdict", "#area-A", "en", "zh", "theme", "#area-A", "#A1", "criterion"]
+        assert [name for name in names if name in order] == order
+        assert all(one["shown"] for one in seen)
+
+
+@pytest.mark.slow
+def test_it_prints(browser: Browser, built: dict[str, Path], tmp_path: Path) -> None:
+    with Visit(browser, f"file://{built['page']}?lang=en") as visit:
+        visit.page.pdf(path=tmp_path / "page.pdf", format="A4")
+        visit.page.emulate_media(media="print")
+        assert not visit.page.locator(".bar").is_visible()
+        assert not visit.page.locator("#chooser").is_visible()
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")

@@ -147,7 +147,7 @@ def _weights(architecture: str) -> alt.Color:
 
 
 def _pieces(**more: Any) -> alt.Axis:
-    shown = {"labelExpr": "slice(datum.value, 3)", "labelLimit": 70, "labelOverlap": False}
+    shown: dict[str, Any] = {"labelExpr": "slice(datum.value, 3)", "labelLimit": 70, "labelOverlap": False}
     return alt.Axis(title=None, domain=False, ticks=False, **shown, **more)
 
 

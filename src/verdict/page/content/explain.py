@@ -69,7 +69,7 @@ def inside(naming: Naming, gallery: Gallery) -> list[dict[str, Any]]:
 def _maps(told: dict[str, Any], model: dict[str, Any]) -> Iterator[tuple[str, charts.Panel, dict[str, int]]]:
     """(title, map, switch → how many) of what a model's layers tell."""
     layers, name, pieces = model["layers"], model["architecture"], told["read"]
-    for part, title, across in (("mixer", "self", pieces), ("cross", "cross", told.get("source"))):
+    for part, title, across in (("mixer", "self", pieces), ("cross", "cross", told.get("source", []))):
         heads = [layer[part]["attention"] for layer in layers if "attention" in layer.get(part, {})]
         if heads:
             panel = charts.attention(heads, pieces, across, name)
