@@ -90,6 +90,10 @@ class Entry(Part):
     )
     low: float | None = Field(description="Lower end of the interval; null if there is none.")
     high: float | None = Field(description="Upper end of the interval; null if there is none.")
+    corrected_low: float | None = Field(
+        default=None, description="Lower end at the level that the correction asks of this test; null if there is none."
+    )
+    corrected_high: float | None = Field(default=None, description="Upper end at that level; null if there is none.")
     exact: bool = Field(description="A counted value without error.")
     never: bool = Field(description="A side never reached a target, so that there is no number to compare.")
     pairs: Count = Field(description="Replicates behind the estimate; of unpaired sides the smaller number.")

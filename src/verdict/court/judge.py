@@ -117,6 +117,8 @@ class Case:
     label: str = ""
     why: str = ""
     needed_pairs: int | None = None
+    #: the ends of the interval at the level that the correction asks of this test, on the effect's scale
+    corrected: tuple[float, float] | None = None
 
 
 def judge(claims: Claims, evidence: pl.DataFrame, recorded: str | None = None) -> dict[str, Any]:
@@ -129,7 +131,8 @@ def judge(claims: Claims, evidence: pl.DataFrame, recorded: str | None = None) -
     ``recorded``: the docket's hash before the runs, if it was recorded; it stands beside the hash of the docket judged
     by, so that a change between them can be seen.
 
-    An entry's ``rows`` are the numbers, from 0, of the rows it was judged by in the sorted table (the lines of the CSV
+    An entry's ``low`` and ``high`` are the interval at the docket's level, ``corrected_low`` and ``corrected_high`` at
+    the level that the correction asks of this test: the label is read off the latter. Its ``rows`` are the numbers, from 0, of the rows it was judged by in the sorted table (the lines of the CSV
     below its head).
 
     ``evidence`` must have passed ``evidence.check``. Raises ``UserError`` when rows that a test selects name an
@@ -194,15 +197,30 @@ def correct(claims: Sequence[Sequence[Case]], level: float) -> list[list[Case]]:
 def _settled(case: Case, p_corrected: float | None, level: float) -> Case:
     """The case with its label; a decision that does not survive the correction is taken back."""
     found = case.finding
+    strict = _strict_level(found, p_corrected, level)
+    corrected = _interval(found, strict) if case.test.effect != "share" and strict else None
+    case = replace(case, p_corrected=p_corrected, corrected=corrected)
     if found.label not in DECIDED or p_corrected is None or p_corrected < 1 - level:
-        return replace(case, p_corrected=p_corrected, label=found.label, why=found.why, needed_pairs=found.needed_pairs)
+        return replace(case, label=found.label, why=found.why, needed_pairs=found.needed_pairs)
     needed = None
-    if found.estimate and found.p and case.test.effect != "share":
+    if strict and found.estimate and case.test.effect != "share":
         edges = _edges(borders(case.test))
         distance = min(abs(found.estimate.value - edge) for edge in edges)
-        strict = 1 - (1 - level) * found.p / p_corrected  # the level that this test has to meet
         needed = statistics.needed_pairs(found.deviation, distance, strict, found.estimate.items_error)
-    return replace(case, p_corrected=p_corrected, label="inconclusive", why="corrected", needed_pairs=needed)
+    return replace(case, label="inconclusive", why="corrected", needed_pairs=needed)
+
+
+def _strict_level(found: Finding, p_corrected: float | None, level: float) -> float | None:
+    """The level at which this test decides alone what it decides, corrected, at the docket's."""
+    return 1 - (1 - level) * found.p / p_corrected if found.p and p_corrected else None
+
+
+def _interval(found: Finding, level: float) -> tuple[float, float] | None:
+    estimate = found.estimate
+    if estimate is None or estimate.low is None or estimate.error is None:
+        return None
+    half = statistics.half_width(level, estimate.error, estimate.freedom, estimate.items_error)
+    return (estimate.value - half, estimate.value + half) if math.isfinite(half) else None
 
 
 def combine(labels: Iterable[str]) -> str:
@@ -608,6 +626,8 @@ def _entry(case: Case, level: float) -> dict[str, Any]:
         "estimate": shown(estimate.value) if estimate else None,
         "low": shown(estimate.low) if estimate else None,
         "high": shown(estimate.high) if estimate else None,
+        "corrected_low": shown(case.corrected[0]) if case.corrected else None,
+        "corrected_high": shown(case.corrected[1]) if case.corrected else None,
         "exact": bool(estimate and estimate.error == 0 and estimate.freedom is None and not estimate.items_error),
         "never": finding.why.startswith("never"),
         "pairs": estimate.pairs if estimate else min(len(finding.favoured), len(finding.against)),

@@ -17,6 +17,8 @@ class Geometry:
     estimate: float | None
     low: float | None
     high: float | None
+    outer_low: float | None
+    outer_high: float | None
     margin_low: float
     margin_width: float
     borders: tuple[float, ...]
@@ -46,8 +48,8 @@ def geometry(test: dict[str, Any]) -> Geometry | None:
     estimate = units(test, test["estimate"])
     if estimate is None:
         return None
-    ends = [units(test, test[key]) for key in ("low", "high")]
-    low, high = (min(ends), max(ends)) if None not in ends else (None, None)  # type: ignore[type-var]
+    low, high = _ordered(test, "low", "high")
+    outer_low, outer_high = _ordered(test, "corrected_low", "corrected_high")
     band, borders = borders_of(test)
     outer = [estimate, *(end for end in (low, high) if end is not None)]
     return Geometry(
@@ -55,12 +57,20 @@ def geometry(test: dict[str, Any]) -> Geometry | None:
         estimate=None if abs(estimate) > REACH else place(estimate),
         low=None if low is None else place(low),
         high=None if high is None else place(high),
+        outer_low=None if outer_low is None else place(outer_low),
+        outer_high=None if outer_high is None else place(outer_high),
         margin_low=place(-band),
         margin_width=round(place(band) - place(-band), 3),
         borders=tuple(place(border) for border in borders),
         arrow_left=min(outer) < -REACH,
         arrow_right=max(outer) > REACH,
     )
+
+
+def _ordered(test: dict[str, Any], *keys: str) -> tuple[float | None, float | None]:
+    """The ends of an interval in margins, the smaller first (a share is counted downwards)."""
+    ends = [end for key in keys if (end := units(test, test.get(key))) is not None]
+    return (min(ends), max(ends)) if len(ends) == 2 else (None, None)
 
 
 def borders_of(test: dict[str, Any]) -> tuple[float, tuple[float, ...]]:
