@@ -356,6 +356,10 @@ class Settings(Section):
     seeds_together: Annotated[
         bool, Field(description="one job trains all seeds of a cell, which saves the starts of short runs")
     ] = False
+    earlier: Annotated[
+        str,
+        Field(description="verdict.json of an earlier run, kept elsewhere: the page tells what has changed"),
+    ] = ""
     corpora: dict[Task, CorpusSpec]
     tokens: dict[Task, Tokens]
     algorithms: dict[Algorithm, AlgorithmSettings] = {}

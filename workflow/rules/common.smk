@@ -1,6 +1,7 @@
 # What the rules share. Takes params.yaml (as `config`); leaves the settings, lists of files and what jobs depend on.
 
 import json
+import shlex
 import sys
 from pathlib import Path
 

@@ -1,4 +1,15 @@
-# Takes results/, the corpora's cards, the models' outputs and what they do inside; leaves the page, one file that opens anywhere.
+# Takes results/, the corpora's cards, the models' outputs and what they do inside; leaves the page, one file that opens
+# anywhere.
+
+
+def rules_by_room():
+    """Room (file of rules) → its rules, in the order of the data."""
+    rooms = {}
+    for rule in workflow.rules:
+        room = Path(rule.snakefile).stem
+        if room != "Snakefile":
+            rooms.setdefault(room, []).append(rule.name)
+    return rooms
 
 
 rule page:
@@ -12,6 +23,7 @@ rule page:
         cards=expand("data/corpus/{task}/card.json", task=TASKS),
         outputs=expand("runs/{run}/outputs.jsonl", run=ANSWERED),
         activity=SHOWN,
+        earlier=[SETTINGS.earlier] if SETTINGS.earlier else [],
     output:
         "reports/index.html",
     log:
@@ -21,9 +33,12 @@ rule page:
     params:
         code=code_digest("verdict.page.__main__"),
         words=files_digest("page/templates", "page/words"),
+        earlier=f"--earlier {shlex.quote(SETTINGS.earlier)}" if SETTINGS.earlier else "",
+        rooms=lambda wildcards: as_json(list(rules_by_room().items())),
     message:
         "write the page"
     shell:
         "python -m verdict.job verdict.page --evidence {input.evidence} --history {input.history} --verdict {input.verdict}"
         " --claims {input.claims} --ledger {input.ledger} --machine {input.machine} --cards {input.cards}"
-        " --outputs {input.outputs} --activity {input.activity} --out {output} 2>&1 | tee {log} >&2"
+        " --outputs {input.outputs} --activity {input.activity} {params.earlier}"
+        " --rules {params.rooms:q} --out {output} 2>&1 | tee {log} >&2"

@@ -132,8 +132,8 @@ def judge(claims: Claims, evidence: pl.DataFrame, recorded: str | None = None) -
     by, so that a change between them can be seen.
 
     An entry's ``low`` and ``high`` are the interval at the docket's level, ``corrected_low`` and ``corrected_high`` at
-    the level that the correction asks of this test: the label is read off the latter. Its ``rows`` are the numbers, from 0, of the rows it was judged by in the sorted table (the lines of the CSV
-    below its head).
+    the level that the correction asks of this test: the label is read off the latter. Its ``rows`` are the numbers,
+    from 0, of the rows it was judged by in the sorted table (the lines of the CSV below its head).
 
     ``evidence`` must have passed ``evidence.check``. Raises ``UserError`` when rows that a test selects name an
     architecture the docket does not know, differ in unit or direction, stand twice, or do not suit the effect.

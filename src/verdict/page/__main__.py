@@ -1,6 +1,7 @@
 """``python -m verdict.page``: evidence, verdict and docket in, one HTML file out."""
 
 import argparse
+import json
 from pathlib import Path
 
 from verdict.errors import UserError, run_command
@@ -19,6 +20,8 @@ def main() -> None:
     parser.add_argument("--machine", type=Path, help="what the runs were made on")
     parser.add_argument("--outputs", type=Path, nargs="*", default=[], help="outputs.jsonl files of the runs")
     parser.add_argument("--activity", type=Path, nargs="*", default=[], help="files of verdict.measure.activity")
+    parser.add_argument("--earlier", type=Path, help="an earlier verdict.json: the page tells what has changed since")
+    parser.add_argument("--rules", type=json.loads, default=[], help="the workflow's rules: [[room, [rule, …]], …]")
     parser.add_argument("--out", type=Path, default=Path("reports/index.html"), help="default: %(default)s")
     arguments = parser.parse_args()
 
@@ -37,6 +40,8 @@ def main() -> None:
         arguments.machine,
         arguments.outputs,
         arguments.activity,
+        arguments.earlier,
+        dict(arguments.rules),
     )
     page = build.render(found, words.load())
     write_text(arguments.out, page)

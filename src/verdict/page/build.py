@@ -90,6 +90,7 @@ def render(inputs: Inputs, words: Words) -> str:
         claim_rows={claim["id"]: claim["rows"] for claim in shown["claims"]},
         evidence=columns(inputs.evidence),
         samples=SAMPLES,
+        house=inputs.rules,
         method_notes=METHOD_NOTES,
         tracking=inputs.ledger.get("tracking_uri", ""),
         style=Markup(_resource("page.css")),

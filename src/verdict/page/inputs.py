@@ -1,7 +1,8 @@
 """What the page is made from, read and checked; the only part of the page that opens files."""
 
+import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import polars as pl
 
 from verdict.court import claims as docket
 from verdict.court import evidence as table
+from verdict.court import form
 from verdict.errors import UserError
 from verdict.files import read_json
 
@@ -50,6 +52,12 @@ class Inputs:
     machine: dict[str, Any] = field(default_factory=dict)
     outputs: list[Outputs] = field(default_factory=list)
     activity: list[dict[str, Any]] = field(default_factory=list)  # as ``verdict.measure.activity`` tells it
+    #: the verdict of an earlier run
+    earlier: dict[str, Any] | None = None
+    #: room of the workflow → its rules, in the order of the data
+    rules: dict[str, list[str]] = field(default_factory=dict)
+    #: file → MD5, by which DVC knows it
+    md5: dict[str, str] = field(default_factory=dict)
     paths: dict[str, str] = field(default_factory=dict)
 
 
@@ -63,6 +71,8 @@ def read(
     machine: Path | None = None,
     outputs: Sequence[Path] = (),
     activity: Sequence[Path] = (),
+    earlier: Path | None = None,
+    rules: Mapping[str, Sequence[str]] | None = None,
 ) -> Inputs:
     """Read all files; raises ``UserError`` naming the one that is missing, damaged or does not belong here."""
     found = table.read(evidence)
@@ -89,6 +99,9 @@ def read(
         machine=_json(machine) if machine else {},
         outputs=[_outputs(path, rows, diary.get("runs", {})) for path in sorted(outputs)],
         activity=[_activity(path) for path in activity],
+        earlier=form.read(earlier) if earlier else None,
+        rules={room: list(names) for room, names in (rules or {}).items()},
+        md5={path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in (evidence, verdict)},
         paths={"evidence": str(evidence), "claims": str(claims)},
     )
 

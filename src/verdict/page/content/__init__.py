@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from verdict.page.content import claims, explain, models, provenance, situations, texts
+from verdict.page.content import changes, claims, explain, models, provenance, situations, texts
 from verdict.page.content.naming import Naming
 from verdict.page.content.panels import Gallery
 
@@ -27,6 +27,7 @@ def assemble(naming: Naming) -> dict[str, Any]:
         "outputs": texts.outputs(naming),
         "corpora": texts.corpora(naming),
         "machine": provenance.machine(naming),
+        "changes": changes.changes(naming),
         "untried": provenance.untried(naming),
         "runs": provenance.runs(naming),
         "level": naming.level(),

@@ -24,6 +24,8 @@ def machine(naming: Naming) -> dict[str, Any]:
         if naming.inputs.verdict.get(key) is None:
             continue
         facts.append((key, Markup('<code class="hash">{}</code>').format(naming.inputs.verdict[key])))
+    for name, digest in naming.inputs.md5.items():
+        facts.append(("md5", Markup('{} <code class="hash">{}</code>').format(name, digest)))
     matmul = [row for row in naming.inputs.evidence if row["metric"] == "matmul_flops_per_second"]
     if matmul:
         facts.insert(
