@@ -69,6 +69,12 @@ def write_text(path: Path | str, text: str) -> None:
         aside.write_text(text, encoding="utf-8")
 
 
+def write_bytes(path: Path | str, content: bytes) -> None:
+    """Write bytes whole or not at all."""
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
 def write_json(path: Path | str, value: Any) -> None:
     """Write JSON (sorted keys, indented, no NaN) whole or not at all.
 

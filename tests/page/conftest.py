@@ -15,6 +15,7 @@ def write_page(paths: dict[str, Path], out: Path) -> subprocess.CompletedProcess
         command += [f"--{name}", str(paths[name])]
     for flag, prefix in (("--cards", "card_"), ("--outputs", "outputs_")):
         command += [flag, *(str(path) for name, path in paths.items() if name.startswith(prefix))]
+    command += ["--card", str(out.with_name("card.png")), "--rules", '[["corpus", ["corpus"]], ["page", ["page"]]]']
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -114,6 +114,64 @@ def test_unknown_architectures_get_spare_marks() -> None:
         assert f"@@colour.{charts.kind_of(name)}" in spec
 
 
+def judged(at: float, estimate: float, label: str, **more: Any) -> dict[str, Any]:
+    """An entry as the page has it, of a ratio over lengths with the margin 1.5."""
+    base: dict[str, Any] = {
+        "effect": "ratio", "rule": "superior", "margin": 1.5, "equal": None, "metric": "tokens_per_second",
+        "label": label, "estimate": estimate, "low": estimate / 1.1, "high": estimate * 1.1,
+        "sides": {"task": "lm", "device": "cpu", "variable": "length", "at": at},
+    }  # fmt: skip
+    return base | more
+
+
+def test_effects_over_a_sweep_are_the_judges_with_their_margin() -> None:
+    tests = [judged(64.0, 1.2, "inconclusive"), judged(16.0, 0.5, "contradicted"), judged(256.0, 2.5, "supported")]
+    panel = charts.gap(tests, WORDS)
+    values = panel.spec["data"]["values"]
+    assert [value["at"] for value in values] == [16.0, 64.0, 256.0]
+    assert {value["estimate"] for value in values} == {test["estimate"] for test in tests}
+    band = panel.spec["layer"][0]
+    assert band["mark"]["type"] == "rect"
+    assert band["data"]["values"] == [{"low": pytest.approx(1 / 1.5), "high": pytest.approx(1.5)}]
+    low, high = panel.spec["layer"][0]["encoding"]["y"]["scale"]["domain"]
+    assert low < 0.5 / 1.1
+    assert high > 2.5 * 1.1
+
+
+def test_an_explorer_holds_every_replicate_at_its_place() -> None:
+    rows = chosen(experiment="time_to_quality", task="lm")
+    values = charts.explorer(rows, WORDS).spec["data"]["values"]
+    ats = sorted({row["at"] for row in rows})
+    assert len(values) == len(rows)
+    assert all(ats[value["place"]] == value["at"] for value in values)
+    assert sum(value["value"] is None for value in values) == sum(math.isinf(row["value"]) for row in rows)
+
+
+def test_maps_hold_every_weight_of_every_layer_and_head() -> None:
+    weights = [[[[0.25 * (1 + layer + head), 0.0], [0.5, 0.5]] for head in range(2)] for layer in range(2)]
+    panel = charts.attention(weights, ["a", " b"], ["c", "<d>"], "transformer")
+    values = panel.spec["data"]["values"]
+    assert len(values) == 2 * 2 * 3  # a weight of zero is not drawn
+    assert {(value["layer"], value["head"]) for value in values} == {(0, 0), (0, 1), (1, 0), (1, 1)}
+    assert [value["value"] for value in values if value["down"] == "00 a"] == [0.25, 0.5, 0.5, 0.75]
+    gates = [{"input": {"mean": [0.1, 0.2]}, "forget": {"mean": [0.8, 0.9]}}]
+    told = charts.gates(gates, ["a", "b"], "lstm").spec["data"]["values"]
+    assert {(value["name"], value["value"]) for value in told} == {
+        ("@@gate.input", 0.1), ("@@gate.input", 0.2), ("@@gate.forget", 0.8), ("@@gate.forget", 0.9),
+    }  # fmt: skip
+
+
+def test_names_at_the_ends_of_lines_do_not_touch() -> None:
+    speed = chosen(experiment="speed", task="lm", metric="train_tokens_per_second", variable="length")
+    same = [row | {"value": 100.0 + row["at"]} for row in speed]
+    layers = charts.curve(same, WORDS).spec["layer"]
+    placed = next(layer["data"]["values"] for layer in layers if layer["mark"]["type"] == "text")
+    heights = sorted(value["value"] for value in placed)
+    span = max(row["value"] for row in same) - min(row["value"] for row in same)
+    assert len(heights) == 2
+    assert heights[1] - heights[0] >= 0.08 * span
+
+
 @pytest.mark.parametrize(
     ("effect", "rule", "margin", "value", "where"),
     [

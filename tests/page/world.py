@@ -456,6 +456,7 @@ def build(folder: Path) -> dict[str, Path]:
     _dump(
         paths["machine"],
         {
+            "date": "2026-01-31",
             "cpu": "A processor " + PLANTED,
             "cores": 2,
             "memory_bytes": 8 * 2**30,

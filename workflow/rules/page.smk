@@ -25,7 +25,8 @@ rule page:
         activity=SHOWN,
         earlier=[SETTINGS.earlier] if SETTINGS.earlier else [],
     output:
-        "reports/index.html",
+        page="reports/index.html",
+        card="reports/card.png",
     log:
         "logs/page.log",
     conda:
@@ -41,4 +42,4 @@ rule page:
         "python -m verdict.job verdict.page --evidence {input.evidence} --history {input.history} --verdict {input.verdict}"
         " --claims {input.claims} --ledger {input.ledger} --machine {input.machine} --cards {input.cards}"
         " --outputs {input.outputs} --activity {input.activity} {params.earlier}"
-        " --rules {params.rooms:q} --out {output} 2>&1 | tee {log} >&2"
+        " --rules {params.rooms:q} --out {output.page} --card {output.card} 2>&1 | tee {log} >&2"

@@ -1,6 +1,6 @@
 """``python -m verdict.measure.machine``: what this machine is and how fast it multiplies matrices at best.
 
-Leaves machine.json (processor, memory, versions, commit) and device.json (rows: the peak that utilisation is read
+Leaves machine.json (day, processor, memory, versions, commit) and device.json (rows: the peak that utilisation is read
 against, per precision, the best of the ways torch has).
 """
 
@@ -9,6 +9,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -64,6 +65,7 @@ def describe(edition: str) -> dict[str, object]:
     versions = {name: metadata.version(name) for name in PACKAGES}
     cuda = torch.cuda.is_available()
     return {
+        "date": datetime.now(UTC).date().isoformat(),
         "cpu": processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),

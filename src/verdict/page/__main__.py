@@ -23,10 +23,11 @@ def main() -> None:
     parser.add_argument("--earlier", type=Path, help="an earlier verdict.json: the page tells what has changed since")
     parser.add_argument("--rules", type=json.loads, default=[], help="the workflow's rules: [[room, [rule, …]], …]")
     parser.add_argument("--out", type=Path, default=Path("reports/index.html"), help="default: %(default)s")
+    parser.add_argument("--card", type=Path, help="picture for links to the page (.png)")
     arguments = parser.parse_args()
 
-    from verdict.files import write_text  # after parsing, so that --help answers at once
-    from verdict.page import build, inputs, words
+    from verdict.files import write_bytes, write_text  # after parsing, so that --help answers at once
+    from verdict.page import build, card, inputs, words
 
     if arguments.out.is_dir():
         raise UserError(f"{arguments.out} is a folder; name the HTML file to write with --out")
@@ -43,7 +44,10 @@ def main() -> None:
         arguments.earlier,
         dict(arguments.rules),
     )
-    page = build.render(found, words.load())
+    page = build.render(found, words.load(), arguments.card.name if arguments.card else None)
+    if arguments.card:
+        areas = {letter: text.en for letter, text in found.claims.areas.items()}
+        write_bytes(arguments.card, card.png(card.card(found.verdict, areas, words.load())))
     write_text(arguments.out, page)
     print(f"{arguments.out}: {len(page.encode('utf-8')) / 2**20:.1f} MiB, open it in any browser")
 

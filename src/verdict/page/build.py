@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import re
+from html.parser import HTMLParser
 from importlib import resources
 from typing import Any
 
@@ -51,8 +52,11 @@ _SCRIPT_WORDS = ("chooser.any", "figure.never", "claim.copied", "table.replicate
 METHOD_NOTES = ("one_path", "same_budget", "replicates", "pairing", "bytes", "alone", "margins", "cover")
 
 
-def render(inputs: Inputs, words: Words) -> str:
-    """The whole page as HTML (UTF-8 text, a few megabytes at most). Pure: the same inputs give the same text."""
+def render(inputs: Inputs, words: Words, card: str | None = None) -> str:
+    """The whole page as HTML (UTF-8 text, a few megabytes at most). Pure: the same inputs give the same text.
+
+    ``card``: address of the picture for links to the page.
+    """
     words = words.extended(
         {
             "metric": {name: text.model_dump() for name, text in inputs.claims.metrics.items()},
@@ -70,6 +74,7 @@ def render(inputs: Inputs, words: Words) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["english"] = english
     environment.globals.update(
         t=words.t,
         words=words,
@@ -90,6 +95,7 @@ def render(inputs: Inputs, words: Words) -> str:
         claim_rows={claim["id"]: claim["rows"] for claim in shown["claims"]},
         evidence=columns(inputs.evidence),
         samples=SAMPLES,
+        card=card,
         house=inputs.rules,
         method_notes=METHOD_NOTES,
         tracking=inputs.ledger.get("tracking_uri", ""),
@@ -142,6 +148,33 @@ def script_words(specs: list[dict[str, Any]], choices: dict[str, list[Any]], wor
     used |= {f"{name}.{value}" for name, values in choices.items() for value in values if isinstance(value, str)}
     used |= set(_SCRIPT_WORDS)
     return {lang: {key: words.plain(key, lang) for key in sorted(used) if key in words} for lang in LANGUAGES}
+
+
+def english(text: Markup) -> str:
+    """The English of a text in all languages, without markup."""
+    reader = _English()
+    reader.feed(str(text))
+    return " ".join("".join(reader.parts).split())
+
+
+class _English(HTMLParser):
+    """Collects the text that stands in no element of another language."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+        self._open: list[bool] = []  # of every open element, whether it or one around it is foreign
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        foreign = dict(attrs).get("lang", "en") != "en"
+        self._open.append(foreign or bool(self._open and self._open[-1]))
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not (self._open and self._open[-1]):
+            self.parts.append(data)
 
 
 def sign(label: str) -> Markup:

@@ -6,7 +6,9 @@ verdict.json, machine.json or a corpus card.
 """
 
 import math
+from calendar import month_name
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -100,6 +102,17 @@ class Figures:
     def at(self, value: float) -> str:
         """A value of a swept variable, which was set and not measured."""
         return f"{int(value):,}" if float(value).is_integer() else f"{value:g}"
+
+    def date(self, iso: str) -> Markup:
+        """A day (``2026-11-23``) as each language writes it."""
+        day = date.fromisoformat(iso)
+        written = self.words.both(
+            {
+                "en": f"{day.day} {month_name[day.month]} {day.year}",
+                "zh": f"{day.year}年{day.month}月{day.day}日",
+            }
+        )
+        return Markup('<time datetime="{}">{}</time>').format(iso, written)
 
     def verdict(
         self,

@@ -11,12 +11,14 @@ from verdict.page.figures import pointer
 def machine(naming: Naming) -> dict[str, Any]:
     """The machine's facts in reading order."""
     machine, facts = naming.inputs.machine, []
-    for key in ("cpu", "cores", "memory_bytes", "gpu", "system", "python", "edition", "seconds", "commit"):
+    for key in ("date", "cpu", "cores", "memory_bytes", "gpu", "system", "python", "edition", "seconds", "commit"):
         value = machine.get(key)
         if value is None:
             continue
         if isinstance(value, int | float) and not isinstance(value, bool):
             shown = naming.fig.pointed(value, "machine", pointer(key), "bytes" if key == "memory_bytes" else "seconds")
+        elif key == "date":
+            shown = naming.fig.date(value)
         else:
             shown = Markup("<code>{}</code>").format(value) if key == "commit" else escape(str(value))
         facts.append((key, shown))
@@ -38,7 +40,12 @@ def machine(naming: Naming) -> dict[str, Any]:
                 ),
             ),
         )
-    return {"facts": facts, "versions": sorted((machine.get("versions") or {}).items())}
+    made = ("cpu", "date")  # what the first line of the page says of it
+    return {
+        "made": [shown for key, shown in facts if key in made],
+        "facts": facts,
+        "versions": sorted((machine.get("versions") or {}).items()),
+    }
 
 
 def runs(naming: Naming) -> list[dict[str, str]]:

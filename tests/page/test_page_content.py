@@ -1,0 +1,161 @@
+"""What the page says of a verdict: findings, what would change them, the chooser, costs, tuning, changes, pictures."""
+
+import copy
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+import world
+from markupsafe import Markup
+
+from verdict.page import build, card, inputs, words
+from verdict.page.content import changes, claims, explain, models, panels, provenance, situations
+from verdict.page.content.naming import Naming
+from verdict.page.content.panels import Gallery
+
+WORDS = words.load()
+
+
+@pytest.fixture(scope="module")
+def read(built: dict[str, Path]) -> inputs.Inputs:
+    names = ("evidence", "history", "verdict", "claims")
+    return inputs.read(*(built[name] for name in names), ledger=built["ledger"], machine=built["machine"])
+
+
+@pytest.fixture(scope="module")
+def naming(read: inputs.Inputs) -> Naming:
+    return Naming(read, WORDS)
+
+
+def with_evidence(read: inputs.Inputs, rows: list[dict[str, Any]]) -> Naming:
+    return Naming(inputs.Inputs(**{**vars(read), "evidence": rows}), WORDS)
+
+
+def entry(label: str, favoured: str = "transformer", against: str = "lstm", why: str = "") -> dict[str, Any]:
+    return {"label": label, "why": why, "favoured": favoured, "against": against, "baseline": None}
+
+
+@pytest.mark.parametrize(
+    ("tests", "said"),
+    [
+        ([], ""),
+        ([entry("supported")], "Favours Transformer"),
+        ([entry("contradicted")], "Favours LSTM"),
+        ([entry("contradicted", why="too_small")], "Smaller than claimed"),
+        ([entry("tie"), entry("tie")], "No difference that matters (all 2)"),
+        ([entry("inconclusive"), entry("supported"), entry("supported")], "Transformer: 2, Undecided: 1"),
+        # who is favoured is said by name, whichever side the claim is on
+        ([entry("supported", "lstm", "transformer"), entry("contradicted")], "Favours LSTM (all 2)"),
+    ],
+)
+def test_a_finding_says_whom_the_comparisons_favour(naming: Naming, tests: list[Any], said: str) -> None:
+    assert build.english(panels.finding(naming, tests)) == said
+
+
+def test_every_claim_says_what_would_change_it(naming: Naming) -> None:
+    cards = claims.cards(naming, Gallery(naming))
+    assert len(cards) == 21
+    for shown in cards:
+        assert shown["change"], shown["id"]
+        if shown["label"] == "not_tried":
+            assert shown["told"] is None
+        else:
+            assert shown["told"] in shown["tests"]
+            assert shown["rows"] == sorted({row for test in shown["tests"] for row in test["rows"]})
+
+
+def test_the_chooser_knows_every_situation_that_was_tried(naming: Naming) -> None:
+    tried = [
+        f"/final/situations/{number}"
+        for number, one in enumerate(naming.inputs.verdict["final"]["situations"])
+        if one["label"] != "not_tried"
+    ]
+    shown = situations.chooser(naming)
+    assert [entry["pointer"] for entry in shown["entries"]] == tried
+    for name, facet in (("criterion", "criterion"), ("task", "task"), ("device", "device")):
+        assert set(shown["choices"][name]) == {entry[facet] for entry in shown["entries"] if entry[facet]}
+    assert all((entry["at"] is not None) == bool(entry["facet"]) for entry in shown["entries"])
+
+
+def test_costs_name_every_pair_and_say_equal_values_once(read: inputs.Inputs) -> None:
+    shown = models.costs(with_evidence(read, read.evidence))
+    pairs = {
+        (row["task"], row["variant"], row["architecture"]) for row in read.evidence if row["metric"] == "train_flops"
+    }
+    assert len(shown["lines"]) == len(pairs)
+    for line in shown["lines"]:
+        for rows in line["cells"]:
+            assert len(rows) in (0, 1) or len({row["value"] for row in rows}) > 1
+
+
+@pytest.mark.parametrize(("losses", "edge"), [((3.0, 2.0, 2.5), False), ((3.0, 2.5, 2.0), True), ((2.0,), False)])
+def test_a_best_rate_at_the_edge_is_said_to_be(read: inputs.Inputs, losses: tuple[float, ...], edge: bool) -> None:
+    rows = [
+        world.row(
+            "tuning", "lm", "lstm", "valid_bits_per_byte", loss, variable="learning_rate", at=0.001 * 2**i,
+            matching="dropout 0", run="tuning/lm/lstm",
+        )
+        for i, loss in enumerate(losses)
+    ]  # fmt: skip
+    [group] = models.tuning(with_evidence(read, rows))
+    [line] = group["lines"]
+    assert line["best"]["value"] == min(losses)
+    assert line["edge"] is edge
+
+
+def test_recurrence_waits_for_every_step_and_attention_for_none() -> None:
+    steps = explain.POSITIONS
+    assert explain.earliest("attention", 2, steps - 1) == 2
+    assert explain.earliest("recurrence", 2, steps - 1) == 2 + steps - 1
+    for kind in ("attention", "recurrence"):
+        for layer in range(1, explain.LAYERS + 1):
+            for position in range(steps):
+                waited = [explain.earliest(kind, *node) for node in explain.inputs(kind, layer, position)]
+                assert explain.earliest(kind, layer, position) == 1 + max(waited)
+        chain = explain.longest_chain(kind)
+        assert [explain.earliest(kind, *node) for node in chain] == list(range(len(chain)))
+
+
+def test_nothing_changed_since_the_same_verdict_and_a_planted_change_is_told(read: inputs.Inputs) -> None:
+    def since(earlier: dict[str, Any]) -> dict[str, Any]:
+        found = changes.changes(Naming(inputs.Inputs(**{**vars(read), "earlier": earlier}), WORDS))
+        assert found is not None
+        return found
+
+    same = since(read.verdict)
+    assert (same["claims"], same["conditions"], same["docket"]) == ([], [], False)
+    planted = copy.deepcopy(read.verdict)
+    claim = next(one for one in planted["claims"] if any(test["replicates_error"] for test in one["tests"]))
+    test = next(test for test in claim["tests"] if test["replicates_error"])
+    for key in ("estimate", "low", "high"):
+        test[key] = test[key] * 1e6 if test["effect"] == "ratio" else test[key] + 1e6 * test["replicates_error"]
+    claim["label"] = "tie" if claim["label"] != "tie" else "contradicted"
+    told = since(planted)
+    assert [one["id"] for one in told["claims"]] == [claim["id"]]
+    assert claim["id"] in {one["claim"] for one in told["conditions"]}
+    assert changes.changes(Naming(read, WORDS)) is None
+
+
+def test_what_was_not_tried_is_said(naming: Naming) -> None:
+    said = [build.english(Markup(one)) for one in provenance.untried(naming)]
+    assert "Nothing was measured on: GPU." in said
+    for claim in naming.inputs.verdict["claims"]:
+        if claim["label"] == "not_tried":
+            assert any(one.startswith(claim["id"]) for one in said)
+
+
+def test_the_picture_for_links_shows_every_claim(read: inputs.Inputs, built: dict[str, Path]) -> None:
+    drawn = card.card(read.verdict, {letter: f"<{text.en}>" for letter, text in read.claims.areas.items()}, WORDS)
+    texts = {element.text for element in ElementTree.fromstring(drawn).iter("{http://www.w3.org/2000/svg}text")}
+    assert {claim["id"] for claim in read.verdict["claims"]} <= texts
+    assert "<Model structure>" in texts
+    picture = built["page"].with_name("card.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert (int.from_bytes(picture[16:20]), int.from_bytes(picture[20:24])) == (card.WIDTH, card.HEIGHT)
+
+
+def test_english_is_taken_out_of_all_languages() -> None:
+    inner = WORDS.t("label.tie")
+    said = Markup('<span lang="en">A {} b</span><span lang="zh-Hans">甲 {} 乙</span>').format(inner, inner)
+    assert build.english(said) == "A tie b"
