@@ -1,6 +1,6 @@
 """In which order the page names things, and by which sign."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -36,10 +36,3 @@ def unique(items: Iterable[Any]) -> list[Any]:
 def joined(parts: Iterable[Any], between: str) -> Markup:
     """Escaped parts with ``between`` (markup) between them."""
     return Markup(between).join(escape(part) for part in parts)
-
-
-def evenly(items: Sequence[Any], count: int) -> list[Any]:
-    """``count`` items at even distances, from the first on: a rule that nobody can pick by."""
-    if len(items) <= count:
-        return list(items)
-    return [items[i * len(items) // count] for i in range(count)]

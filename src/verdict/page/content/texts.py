@@ -1,10 +1,12 @@
 """Texts: what the models wrote, and the cards of the corpora they learnt from."""
 
+import random
+from collections.abc import Sequence
 from typing import Any
 
 from verdict.page import charts
 from verdict.page.content.naming import Naming
-from verdict.page.content.order import evenly, task_order
+from verdict.page.content.order import task_order
 from verdict.page.figures import pointer
 from verdict.page.inputs import Outputs
 
@@ -13,7 +15,7 @@ EXAMPLE_LENGTH = 320  # characters of an example or output that are shown
 
 
 def outputs(naming: Naming) -> list[dict[str, Any]]:
-    """Outputs beside references at evenly spaced places of the test set, the same for every model."""
+    """Outputs beside references for records of the test set drawn by seed, the same for every model."""
     tasks: dict[str, dict[str, Outputs]] = {}
     for item in sorted(naming.inputs.outputs, key=lambda item: item.run):
         if item.records:
@@ -28,7 +30,7 @@ def outputs(naming: Naming) -> list[dict[str, Any]]:
             for run in runs
         ]
         sources = list(dict.fromkeys(_source(r) for r in runs[0].records if r.get("variant", "") == variant))
-        picked = evenly(sources, SAMPLES)
+        picked = drawn(sources, SAMPLES)
         found.append(
             {
                 "task": task,
@@ -52,6 +54,12 @@ def outputs(naming: Naming) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def drawn(items: Sequence[str], count: int) -> list[str]:
+    """``count`` items drawn at random with the seed 0, in their own order: nobody picked them."""
+    places = random.Random(0).sample(range(len(items)), min(count, len(items)))
+    return [items[place] for place in sorted(places)]
 
 
 def corpora(naming: Naming) -> list[dict[str, Any]]:
