@@ -70,7 +70,7 @@ def history(folders: Iterable[Path]) -> pl.DataFrame:
                     **point,
                 }
             )
-    return pl.DataFrame(points, schema=HISTORY).sort("run", "step")
+    return pl.DataFrame(points, schema=HISTORY).sort("run", "tokens")
 
 
 def scores(table: pl.DataFrame) -> dict[str, Any]:

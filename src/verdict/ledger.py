@@ -111,6 +111,7 @@ class Ledger:
             metrics += [
                 Metric(f"history/{name}", point[name], when, point["step"])
                 for name in ("tokens", "flops", "train_loss", "valid_loss", "gradient_norm", "clipped_share")
+                if point[name] is not None
             ]
         metrics.append(Metric("job_seconds", told["seconds"], end, 0))
         params = [Param(name, value) for name, value in flatten(told["job"])]

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -223,18 +224,45 @@ def test_a_checkpoint_of_other_settings_or_other_text_is_not_gone_on_with(
         assert_the_same_run(tmp_path / name, tmp_path / f"{name}-fresh")
 
 
-def test_a_loss_that_is_no_number_ends_the_run_in_one_sentence(tokens: Path, tmp_path: Path):
+def test_a_run_that_diverges_keeps_its_last_good_model_and_says_so(tokens: Path, tmp_path: Path):
     job = small("attention_bare", learning_rate=1e30, budget_tokens=6000, warmup_steps=1, clip=1e30)
-    process = start(job, tokens, tmp_path, often=False)
-    said = process.communicate()[1]
-    assert process.returncode == 1
-    assert "Traceback" not in said
-    last = said.strip().splitlines()[-1]
-    assert last.startswith("error: reversal/attention_bare/s0: the loss is ")
-    assert "nan" in last or "inf" in last
-    assert last.endswith("remove its learning rate from those tried in params.yaml")
-    assert not (tmp_path / job.name / "model.safetensors").exists()
-    assert not (tmp_path / job.name / "metrics.json").exists()
+    command.run(job, tokens, tmp_path / "out", None)
+    rows = {row["metric"]: row["value"] for row in read_json(tmp_path / "out" / "metrics.json")["rows"]}
+    points = [json.loads(line) for line in (tmp_path / "out" / "history.jsonl").read_text().splitlines()]
+    assert 0 < rows["diverged_at_step"] == points[-1]["step"]
+    assert rows["train_tokens"] < job.training.budget_tokens
+    # the curve goes on level to the end of the budget, and only what was measured stands in it
+    assert len(points) == job.training.validations
+    assert points[-1]["tokens"] >= job.training.budget_tokens
+    assert all(math.isfinite(point["valid_loss"]) for point in points)
+    assert {point["gradient_norm"] for point in points} == {None}
+    assert len({point["valid_loss"] for point in points}) == 1
+    # it diverged before anything was found good: what is left is the untrained model
+    kept, drawn = store.load(tmp_path / "out"), store.untrained(tmp_path / "out", job.seed)
+    assert all(torch.equal(one, other) for one, other in zip(kept.parameters(), drawn.parameters(), strict=True))
+
+
+def test_what_was_good_before_a_divergence_is_kept(tokens: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    job = small("lstm", budget_tokens=6000)
+    command.run(job, tokens, tmp_path / "whole", None)
+    whole = [json.loads(line) for line in (tmp_path / "whole" / "history.jsonl").read_text().splitlines()]
+    spoilt_at = whole[0]["step"] + 2
+
+    def spoil(*arguments: Any, real: Any = loop.train_step) -> Any:
+        found, norm = real(*arguments)
+        state = arguments[4].state
+        if next(iter(state.values()))["step"].item() >= spoilt_at:
+            with torch.no_grad():
+                next(arguments[0].parameters()).fill_(math.nan)
+        return found, norm
+
+    monkeypatch.setattr(loop, "train_step", spoil)
+    command.run(job, tokens, tmp_path / "spoilt", None)
+    points = [json.loads(line) for line in (tmp_path / "spoilt" / "history.jsonl").read_text().splitlines()]
+    without_time = [{k: v for k, v in point.items() if k != "seconds"} for point in (points[0], whole[0])]
+    assert without_time[0] == without_time[1]
+    assert {point["valid_loss"] for point in points} == {whole[0]["valid_loss"]}
+    assert all(weight.isfinite().all() for weight in store.load(tmp_path / "spoilt").parameters())
 
 
 def test_finetuning_begins_with_the_pretrained_weights(world: Path, tmp_path: Path):
@@ -267,10 +295,29 @@ def test_a_spoilt_model_file_is_told(world: Path, tmp_path: Path):
         store.load(tmp_path)
 
 
-def test_a_spoilt_checkpoint_is_told(tokens: Path, tmp_path: Path):
-    (tmp_path / "checkpoint.safetensors").write_bytes(b"half of it")
-    with pytest.raises(UserError, match="remove it and run again"):
-        command.run(small("lstm"), tokens, tmp_path, None)
+@pytest.mark.parametrize("how", ["cut", "flipped", "emptied", "missing"])
+def test_a_spoilt_checkpoint_is_passed_over_and_the_one_before_taken(
+    how: str, tokens: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    job = small("lstm", budget_tokens=120_000, batch_tokens=1024, validations=7)
+    process = start(job, tokens, tmp_path)
+    folder = tmp_path / job.name
+    last, before = checkpoint.files(folder / checkpoint.NAME)
+    wait_for(before.exists, process)
+    process.kill()
+    process.communicate()
+    content = bytearray(last.read_bytes() if last.exists() else b"")
+    if how == "flipped" and content:
+        content[-100] ^= 1
+    last.write_bytes({"cut": content[: len(content) // 2], "emptied": b""}.get(how, bytes(content)))
+    if how == "missing":
+        last.unlink()
+    command.run(job, tokens, folder, None)
+    said = capfd.readouterr().err
+    assert ("is damaged" in said) == (how != "missing")
+    assert "resumed at step" in said
+    command.run(job, tokens, tmp_path / "fresh", None)
+    assert_the_same_run(folder, tmp_path / "fresh")
 
 
 def test_a_stored_model_computes_what_it_computed(world: Path, tmp_path: Path):

@@ -168,8 +168,11 @@ def add_flow(report: Report, model: LanguageModel, windows: Tensor, settings: Se
 
 def add_clipping(report: Report, history: list[dict[str, Any]], **columns: Any) -> None:
     """Add, for each phase of a training (from one validation to the next), the share of its steps whose gradient was
-    clipped and the mean norm before clipping; ``at`` is the share of the training's tokens at the phase's end."""
-    for point in history:
+    clipped and the mean norm before clipping; ``at`` is the share of the training's tokens at the phase's end.
+
+    The level part of a curve that diverged has no gradients.
+    """
+    for point in (point for point in history if point["gradient_norm"] is not None):
         at = point["tokens"] / history[-1]["tokens"]
         for metric, unit in (("clipped_share", "ratio"), ("gradient_norm", "nat")):
             report.add(metric, point[metric], unit, "neither", variable="phase", at=at, **columns)

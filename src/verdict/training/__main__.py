@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from verdict.device import prepare
-from verdict.errors import UserError, run_command
+from verdict.errors import run_command
 from verdict.training.loop import StoppedError
 from verdict.training.runs import run_all, tuned
 from verdict.training.settings import Job
@@ -37,8 +37,6 @@ def main() -> None:
     except StoppedError as stopped:
         print(stopped, file=sys.stderr)
         sys.exit(143)
-    except FloatingPointError as error:
-        raise UserError(f"{error}; remove its learning rate from those tried in params.yaml") from error
 
 
 if __name__ == "__main__":

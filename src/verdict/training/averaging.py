@@ -18,6 +18,7 @@ class Average:
     def __init__(self, parameters: list[Tensor]) -> None:
         self.parameters = [parameter.detach() for parameter in parameters]
         self.values = [parameter.clone() for parameter in self.parameters]
+        self.kept = [value.clone() for value in self.values]
 
     def update(self, step: int) -> None:
         """Take in the parameters after step number ``step`` (from 1)."""
@@ -28,4 +29,14 @@ class Average:
         for parameter, value in zip(self.parameters, self.values, strict=True):
             kept = parameter.clone()
             parameter.copy_(value)
+            value.copy_(kept)
+
+    def keep(self) -> None:
+        """Remember the average as it is, which has been found good."""
+        for kept, value in zip(self.kept, self.values, strict=True):
+            kept.copy_(value)
+
+    def restore(self) -> None:
+        """Go back to the average that was remembered last (at first the weights that training began with)."""
+        for kept, value in zip(self.kept, self.values, strict=True):
             value.copy_(kept)

@@ -108,14 +108,19 @@ def train(
 
     The checkpoint stays, also of a finished run: whoever has written the results removes it. ``start_from``: a
     fingerprint of data, code and the weights the run begins with, so that a checkpoint of others is not taken up.
-    Raises ``StoppedError`` after SIGTERM and ``FloatingPointError`` if the loss is no longer finite.
+    Raises ``StoppedError`` after SIGTERM.
+
+    A run whose loss is no longer finite ends there (``Progress.diverged`` is the step at which that was seen): its
+    model is the one last validated, or the untrained one, and its learning curve goes on level to the end of the
+    budget, for more of the same would bring nothing better. Points of that level part have no training loss and no
+    gradient.
     """
     settings, cost = job.training, OBJECTIVES[job.objective]
     optimizer = make_optimizer(model, settings)
     average = Average(list(model.parameters()))
     torch.manual_seed(job.seed)
     fingerprint = _fingerprint(job, precision, start_from)
-    saved = folder / "checkpoint.safetensors"
+    saved = folder / checkpoint.NAME
     now = checkpoint.load(saved, fingerprint, model, optimizer, average)
     if now:
         _say(f"{job.name}: resumed at step {now.step}")
@@ -131,16 +136,17 @@ def train(
         now.seconds += time.monotonic() - clock
         clock = time.monotonic()
 
-    def validate() -> None:
+    def validate() -> bool:
+        """Add a point to the curve, and keep the model; False if the loss is no longer finite."""
         nonlocal clock
         hold_clock()
         average.swap()
         valid_loss = loss_of(evaluate(model, validation.in_order(settings.validation_records), cost, piece_bytes))
         average.swap()
+        clock = time.monotonic()
+        if not (is_finite() and math.isfinite(valid_loss)):
+            return False
         loss, predicted, norm, clipped, steps = now.tally.tolist()
-        if not math.isfinite(loss) or not math.isfinite(valid_loss):
-            worst = valid_loss if math.isfinite(loss) else loss
-            raise FloatingPointError(f"{job.name}: the loss is {worst} at step {now.step}")
         now.clipped += int(clipped)
         now.history.append(
             {
@@ -156,7 +162,37 @@ def train(
             }
         )
         now.tally.zero_()
+        average.keep()
         clock = time.monotonic()
+        return True
+
+    def is_finite() -> bool:
+        """Whether every loss and gradient since the last validation was."""
+        return bool(now.tally.isfinite().all())
+
+    def give_up() -> None:
+        """End a run that diverged: with the model last validated, and a curve that is level from there."""
+        now.diverged = now.step
+        average.restore()
+        average.swap()
+        totals = evaluate(model, validation.in_order(settings.validation_records), cost, piece_bytes)
+        average.swap()
+        _say(f"{job.name}: the loss is no longer finite at step {now.step}; its model before that is kept")
+        for mark in range(len(now.history) + 1, settings.validations + 1):
+            tokens = math.ceil(mark * every)
+            now.history.append(
+                {
+                    "step": now.step,
+                    "tokens": tokens,
+                    "flops": round(now.flops * tokens / now.tokens),
+                    "seconds": now.seconds * tokens / now.tokens,
+                    "train_loss": None,
+                    "valid_loss": loss_of(totals),
+                    "gradient_norm": None,
+                    "clipped_share": None,
+                    "learning_rate": settings.learning_rate,
+                }
+            )
 
     def keep() -> None:
         nonlocal kept, clock
@@ -188,14 +224,18 @@ def train(
         )
 
     with _stop_request() as stopped:
-        while now.tokens < settings.budget_tokens:
+        while now.tokens < settings.budget_tokens and not now.diverged:
             for number, batch in enumerate(data.epoch(job.seed, now.epoch)):
                 if number < now.batch:
                     continue
                 take(batch)
-                if now.tokens >= min((len(now.history) + 1) * every, settings.budget_tokens):
-                    validate()
-                if now.tokens >= settings.budget_tokens:
+                is_due = now.tokens >= min((len(now.history) + 1) * every, settings.budget_tokens)
+                if is_due and not validate():
+                    give_up()
+                if now.tokens >= settings.budget_tokens or now.diverged:
+                    break
+                if (stopped() or time.monotonic() - kept > CHECKPOINT_EVERY) and not is_finite():
+                    give_up()  # weights that are lost already would make a checkpoint that is
                     break
                 if stopped() or time.monotonic() - kept > CHECKPOINT_EVERY:
                     keep()

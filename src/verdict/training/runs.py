@@ -18,13 +18,11 @@ from verdict.models.mixers import mixer_class
 from verdict.models.settings import Shape
 from verdict.models.sizes import count, solve
 from verdict.provenance import code_digest
-from verdict.training import store
+from verdict.training import checkpoint, store
 from verdict.training.batches import open_split
 from verdict.training.checkpoint import Progress
 from verdict.training.loop import train
 from verdict.training.settings import IN_NATS, Job
-
-CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
@@ -38,10 +36,7 @@ class Trained:
 
 
 def fit(job: Job, tokens: Path, folder: Path, start: Path | None = None) -> Trained:
-    """Train, keeping a checkpoint in ``folder``. ``start``: the folder of a model whose weights are the beginning.
-
-    Raises ``FloatingPointError`` if the loss is no longer finite.
-    """
+    """Train, keeping a checkpoint in ``folder``. ``start``: the folder of a model whose weights are the beginning."""
     told = read_json(tokens / "tokens.json")
     classes = len(told["labels"]) if job.objective == "classification" else 0
     shape = Shape(job.family, job.width, job.parameters, told["vocabulary"], classes)
@@ -85,6 +80,8 @@ def run(job: Job, tokens: Path, out: Path, start: Path | None = None) -> None:
     report.add("train_flops", done.flops, "FLOP", "neither")
     report.add("train_seconds", done.seconds, "s", "lower")
     report.add("clipped_share", done.clipped / done.step, "ratio", "neither")
+    if done.diverged:
+        report.add("diverged_at_step", done.diverged, "step", "neither")
     report.add("peak_memory_bytes", peak_memory(trained.device), "byte", "lower")
     report.add("parameters_nonembedding", parts["nonembedding"], "parameter", "neither")
     report.add("parameters_total", parts["total"], "parameter", "neither")
@@ -97,7 +94,8 @@ def run_all(jobs: Sequence[Job], tokens: Path, runs: Path, start: str | None) ->
         before = runs / start / job.architecture_name / f"s{job.seed}" if start else None
         run(job, tokens, runs / job.name, before)
     for job in jobs:
-        (runs / job.name / CHECKPOINT).unlink(missing_ok=True)
+        for file in checkpoint.files(runs / job.name / checkpoint.NAME):
+            file.unlink(missing_ok=True)
 
 
 def validation_metric(job: Job) -> dict[str, str]:

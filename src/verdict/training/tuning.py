@@ -60,11 +60,8 @@ def run(trials: Sequence[Job], tokens: Path, out: Path) -> None:
     )  # fmt: skip
     losses = []
     for number, job in enumerate(trials):
-        try:
-            losses.append(float(fit(job, tokens, folder / f"t{number}").progress.history[-1]["valid_loss"]))
-        except FloatingPointError as error:
-            print(f"{error}; this trial counts as never", file=sys.stderr, flush=True)
-            losses.append(math.inf)
+        progress = fit(job, tokens, folder / f"t{number}").progress
+        losses.append(math.inf if progress.diverged else float(progress.history[-1]["valid_loss"]))
     best = min(range(len(trials)), key=lambda number: losses[number])
     if math.isinf(losses[best]):
         raise UserError(

@@ -22,6 +22,7 @@ COSTS = (
     "train_seconds",
     "peak_memory_bytes",
     "clipped_share",
+    "diverged_at_step",
 )
 
 
