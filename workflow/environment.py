@@ -1,7 +1,10 @@
 """What every job of the workflow finds in its environment."""
 
+import atexit
 import errno
+import json
 import os
+import platform
 import shutil
 import sys
 import tempfile
@@ -9,6 +12,8 @@ from pathlib import Path
 
 #: bytes; the quick edition leaves 160 MB and downloads 90
 LEAST_FREE = 500_000_000
+#: which processes work in the folder, so that their locks can be told from dead ones'
+OWNERS = ".snakemake/owners"
 
 
 def complaint(folder: Path) -> str | None:
@@ -36,6 +41,55 @@ def prepare(root: Path) -> None:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     # hashes of strings would otherwise order sets differently in every process
     os.environ["PYTHONHASHSEED"] = "0"
+
+
+def release(folder: Path) -> bool:
+    """Remove the lock that a killed Snakemake has left; whether there was one.
+
+    Left alone is a lock while any process that has entered itself (``enter``) lives or is another machine's, and one
+    that nobody has entered himself for.
+    """
+    locks = [path for path in (folder / ".snakemake/locks").glob("*.lock") if path.is_file()]
+    entries = list((folder / OWNERS).glob("*.json"))
+    if any(_may_live(entry) for entry in entries):
+        return False
+    for path in (*entries, *(locks if entries else ())):
+        path.unlink(missing_ok=True)
+    return bool(entries and locks)
+
+
+def enter(folder: Path) -> None:
+    """Write down that this process works in the folder, until it ends."""
+    entry = folder / OWNERS / f"{platform.node()}-{os.getpid()}.json"
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    entry.write_text(json.dumps(_identity(os.getpid())), encoding="utf-8")
+    atexit.register(entry.unlink, missing_ok=True)
+
+
+def _may_live(entry: Path) -> bool:
+    try:
+        told = json.loads(entry.read_text(encoding="utf-8"))
+        process = int(told["process"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return False  # half written when its process was killed
+    here = _identity(process)
+    return bool(told.get("machine") != here["machine"] or (here["since"] is not None and told == here))
+
+
+def _identity(process: int) -> dict[str, object]:
+    """What tells a process from every other, on this machine and after a restart; ``since`` is None if it is dead."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    try:
+        # the 22nd field, counted behind the name, which may hold blanks
+        since = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        since = None
+    return {
+        "machine": platform.node(),
+        "boot": boot.read_text(encoding="utf-8").strip() if boot.exists() else "",
+        "process": process,
+        "since": since,
+    }
 
 
 def has_gpu() -> bool:

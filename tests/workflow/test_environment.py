@@ -1,5 +1,8 @@
 """What is found out about the machine before the first job."""
 
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -29,3 +32,59 @@ def test_a_disk_that_is_nearly_full_is_told_with_what_a_run_needs(tmp_path: Path
     assert told is not None
     assert told.startswith(f"{tmp_path} has ")
     assert "MB free, and a run needs 1000000000000000; free some space" in told
+
+
+def locked(folder: Path, **entries: dict[str, object] | str) -> Path:
+    """A folder with Snakemake's lock and with entries of processes (a text is written as it is)."""
+    locks, owners = folder / ".snakemake/locks", folder / environment.OWNERS
+    for made in (locks, owners):
+        made.mkdir(parents=True)
+    (locks / "0.output.lock").write_text("reports/index.html")
+    for name, entry in entries.items():
+        (owners / f"{name}.json").write_text(entry if isinstance(entry, str) else json.dumps(entry))
+    return locks / "0.output.lock"
+
+
+def of_dead_process() -> dict[str, object]:
+    """The entry of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    entry = environment._identity(process.pid)
+    process.communicate(b"\n")
+    return entry
+
+
+def test_the_lock_of_a_killed_run_is_removed(tmp_path: Path):
+    lock = locked(tmp_path, dead=of_dead_process(), torn='{"process": 1')
+    assert environment.release(tmp_path)
+    assert not lock.exists()
+    assert not list((tmp_path / environment.OWNERS).iterdir())
+    assert not environment.release(tmp_path)
+
+
+def test_the_lock_of_a_living_run_stays_even_beside_a_dead_one(tmp_path: Path):
+    lock = locked(tmp_path, dead=of_dead_process(), living=environment._identity(os.getpid()))
+    assert not environment.release(tmp_path)
+    assert lock.exists()
+
+
+def test_a_number_that_another_process_has_now_is_no_life(tmp_path: Path):
+    lock = locked(tmp_path, reused=environment._identity(os.getpid()) | {"since": "1"})
+    assert environment.release(tmp_path)
+    assert not lock.exists()
+
+
+def test_a_lock_of_another_machine_or_of_nobody_knows_whom_stays(tmp_path: Path):
+    lock = locked(tmp_path / "far", far=of_dead_process() | {"machine": "elsewhere"})
+    assert not environment.release(tmp_path / "far")
+    assert lock.exists()
+    assert not environment.release(locked(tmp_path / "unknown").parents[2])
+    assert (tmp_path / "unknown/.snakemake/locks/0.output.lock").exists()
+
+
+def test_an_entry_goes_with_its_process(tmp_path: Path):
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'workflow')!r}); import environment, pathlib; "
+        f"environment.enter(pathlib.Path({str(tmp_path)!r})); print(len(list(pathlib.Path({str(tmp_path)!r}).rglob('*.json'))))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "1\n"
+    assert not list(tmp_path.rglob("*.json"))

@@ -14,6 +14,9 @@ import environment
 environment.prepare(Path(workflow.basedir))
 if complaint := environment.complaint(Path.cwd()):
     raise WorkflowError(complaint)
+if environment.release(Path.cwd()):
+    print("An earlier run was killed; its lock is removed.", file=sys.stderr)
+environment.enter(Path.cwd())
 
 from verdict.errors import UserError
 from verdict.job import start_server

@@ -109,7 +109,7 @@ def _digest(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
     for name, tensor in sorted(tensors.items()):
         content = tensor.detach().cpu().contiguous().reshape(-1)
         told.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        told.update(memoryview(content.view(torch.uint8).numpy()))
+        told.update(content.view(torch.uint8).numpy().tobytes())
     return told.hexdigest()
 
 
