@@ -83,8 +83,8 @@ def test_a_lock_of_another_machine_or_of_nobody_knows_whom_stays(tmp_path: Path)
 
 def test_an_entry_goes_with_its_process(tmp_path: Path):
     code = (
-        f"import sys; sys.path.insert(0, {str(ROOT / 'workflow')!r}); import environment, pathlib; "
-        f"environment.enter(pathlib.Path({str(tmp_path)!r})); print(len(list(pathlib.Path({str(tmp_path)!r}).rglob('*.json'))))"
+        f"import sys; sys.path.insert(0, {str(ROOT / 'workflow')!r}); import environment; from pathlib import Path;"
+        f"folder = Path({str(tmp_path)!r}); environment.enter(folder); print(len(list(folder.rglob('*.json'))))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "1\n"
     assert not list(tmp_path.rglob("*.json"))
