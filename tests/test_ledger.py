@@ -1,7 +1,11 @@
 """Metrics files to MLflow: every number is found again under a name of its own, once."""
 
+import contextlib
 import json
 import shutil
+import socket
+import sys
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,8 @@ from verdict.ledger import LARGEST, Ledger, flatten, metric_name
 from verdict.metrics import NEVER
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "workflow"))
+import environment  # noqa: E402
 
 
 def kind_of(told: dict[str, Any]) -> str:
@@ -133,9 +139,43 @@ def test_a_password_in_the_stores_address_is_not_published():
     assert "p@ss" not in ledger._without_password("https://me:p@ss@host/x")
 
 
-def test_a_store_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_store_that_cannot_be_is_told():
+    with pytest.raises(UserError, match="MLFLOW_TRACKING_URI"):
+        Ledger("nosuchstore://here")
+
+
+@pytest.mark.parametrize("how", ["refuses", "stalls", "breaks"])
+def test_a_server_that_is_away_blocks_nothing_and_is_asked_again(
+    how: str, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
-    with pytest.raises(UserError, match="MLFLOW_TRACKING_URI") as error:
-        Ledger("http://127.0.0.1:9/")
-    assert len(str(error.value).splitlines()) == 1
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    folder = tmp_path / "world"
+    shutil.copytree(world, folder)
+    told = folder / "results/ledger.json"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        if how == "breaks":
+            threading.Thread(target=hang_up, args=(server,), daemon=True).start()
+        if how == "refuses":
+            server.close()
+        address = f"http://someone:secret@127.0.0.1:{port}"
+        for attempt in range(2):
+            assert environment.ledger_attempt(told) == attempt
+            ledger.run(metrics_of(folder), [], folder / "results/machine.json", address, told, attempt)
+            assert read_json(told)["pending"] is True
+            assert read_json(told)["runs"] == {}
+            assert "tries again" in (said := capfd.readouterr().err)
+            assert "secret" not in said + told.read_text()
+    waiting = environment.ledger_attempt(told)
+    ledger.run(metrics_of(folder), [], folder / "results/machine.json", uri(folder), told, waiting)
+    assert read_json(told)["pending"] is False
+    assert len(read_json(told)["runs"]) > 0
+    assert environment.ledger_attempt(told) == waiting  # settled: nothing makes the job run again
+
+
+def hang_up(server: socket.socket) -> None:
+    """Close every connection at once, until the server is closed."""
+    with contextlib.suppress(OSError):
+        while True:
+            server.accept()[0].close()

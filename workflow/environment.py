@@ -100,3 +100,12 @@ def has_gpu() -> bool:
 def local_ledger() -> bool:
     """Whether MLflow's runs go to the file mlflow.db rather than to a server or store of the user's."""
     return not os.environ.get("MLFLOW_TRACKING_URI")
+
+
+def ledger_attempt(ledger: Path) -> int:
+    """How often the ledger was tried in vain: a number that grows, so that its job runs again, until a try succeeds."""
+    try:
+        told = json.loads(ledger.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0
+    return int(told.get("attempts", 1)) - (0 if told.get("pending") else 1)

@@ -3,6 +3,9 @@
 One process writes the runs of all jobs (four processes that make one SQLite store at once spoil it). A run is known
 by its job and the hash of its metrics file: a job that was not run again keeps its run, one that was gets a new run,
 and the old one is marked ``superseded``. Leaves ledger.json: the MLflow run id of every job.
+
+A server that does not answer blocks nothing: what it did not take is in the metrics files, ledger.json says that it is
+``pending``, and the next run of the workflow tries again.
 """
 
 import argparse
@@ -50,12 +53,24 @@ def flatten(value: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
         yield prefix, str(value)[:LONGEST]
 
 
+class AwayError(Exception):
+    """The MLflow server does not answer."""
+
+
+def is_server(uri: str) -> bool:
+    """Whether the store is a server, which may be away for a while."""
+    return uri.startswith(("http://", "https://"))
+
+
 class Ledger:
     """The runs of one MLflow store."""
 
     def __init__(self, uri: str) -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+        # a server that is away is told within seconds, and asked again by the next run
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
 
@@ -63,7 +78,10 @@ class Ledger:
             self.client = MlflowClient(tracking_uri=uri)
             self.client.search_experiments(max_results=1)
         except MlflowException as error:
+            if is_server(uri):
+                raise AwayError(str(error)) from error
             raise UserError(f"the MLflow store {uri} does not answer ({error}); check MLFLOW_TRACKING_URI") from error
+        self.uri = uri
         self.experiments: dict[str, str] = {}
 
     def experiment(self, name: str) -> str:
@@ -123,40 +141,70 @@ class Ledger:
         return run.info.run_id
 
 
-def run(metrics: list[Path], cards: list[Path], machine: Path, uri: str, out: Path) -> None:
-    """Bring the store up to date with the metrics files and write ledger.json."""
-    ledger = Ledger(uri)
+def run(metrics: list[Path], cards: list[Path], machine: Path, uri: str, out: Path, attempt: int = 0) -> None:
+    """Bring the store up to date with the metrics files and write ledger.json; ``attempt``: tries before this one."""
+    told: dict[str, Any] = {"runs": {}, "experiments": {}, "tracking_uri": _without_password(uri)}
+    pending = False
+    try:
+        write_runs(Ledger(uri), metrics, cards, machine, told)
+    except AwayError as away:
+        pending = True
+        print(
+            f"the MLflow server {_without_password(uri)} does not answer ({_without_password(str(away))}); "
+            f"the runs stay on disk, and the next snakemake tries again",
+            file=sys.stderr,
+        )
+    write_json(out, {**told, "pending": pending, "attempts": attempt + 1})
+
+
+def write_runs(ledger: Ledger, metrics: list[Path], cards: list[Path], machine: Path, told: dict[str, Any]) -> None:
+    """Write the runs that the store lacks, adding the ids of all to ``told``. Raises ``AwayError``."""
+    from mlflow.exceptions import MlflowException
+
     corpora = {card["task"]: card["sha256"] for card in map(read_json, cards)}
     about = read_json(machine)
     by_experiment: dict[str, list[Path]] = {}
     for path in metrics:
         by_experiment.setdefault(read_json(path)["run"].split("/")[0], []).append(path)
-    runs: dict[str, str] = {}
-    experiments: dict[str, str] = {}
     new = 0
-    for experiment, paths in sorted(by_experiment.items()):
-        known = ledger.known(experiment)
-        for path in sorted(paths):
-            told = read_json(path)
-            key = (told["run"], sha256(path))
-            if key not in known:
-                history = path.parent / "history.jsonl"
-                lines = history.read_text(encoding="utf-8").splitlines() if experiment == "train" else []
-                points = [json.loads(line) for line in lines]
-                first = told["rows"][0] if told["rows"] else {}
-                tags = {
-                    "job": key[0], "fingerprint": key[1], "edition": about["edition"], "kind": experiment,
-                    "git_commit": about["commit"] or "unknown", "task": first.get("task", ""),
-                    "corpus_sha256": corpora.get(first.get("task", ""), ""),
-                }  # fmt: skip
-                if experiment in ("train", "evaluate"):
-                    tags |= {"architecture": first["architecture"], "seed": str(first["replicate"])}
-                ledger.supersede(experiment, key[0])
-                known[key] = ledger.log(experiment, told, points, tags)
-                new += 1
-            runs[key[0]], experiments[key[0]] = known[key], ledger.experiment(experiment)
-    print(f"ledger: {new} new runs, {len(runs) - new} kept in {uri}", file=sys.stderr)
-    write_json(out, {"runs": runs, "experiments": experiments, "tracking_uri": _without_password(uri)})
+    try:
+        for experiment, paths in sorted(by_experiment.items()):
+            known = ledger.known(experiment)
+            for path in sorted(paths):
+                metrics_file = read_json(path)
+                key = (metrics_file["run"], sha256(path))
+                if key not in known:
+                    tags = _tags(experiment, metrics_file, key, about, corpora)
+                    ledger.supersede(experiment, key[0])
+                    known[key] = ledger.log(experiment, metrics_file, _points(experiment, path), tags)
+                    new += 1
+                told["runs"][key[0]], told["experiments"][key[0]] = known[key], ledger.experiment(experiment)
+    except MlflowException as error:
+        if not is_server(ledger.uri):
+            raise
+        raise AwayError(str(error)) from error
+    print(f"ledger: {new} new runs, {len(told['runs']) - new} kept in {told['tracking_uri']}", file=sys.stderr)
+
+
+def _points(experiment: str, path: Path) -> list[dict[str, Any]]:
+    """The learning curve of a training; other jobs have none."""
+    if experiment != "train":
+        return []
+    return [json.loads(line) for line in (path.parent / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def _tags(
+    experiment: str, told: dict[str, Any], key: tuple[str, str], about: dict[str, Any], corpora: dict[str, str]
+) -> dict[str, str]:
+    first = told["rows"][0] if told["rows"] else {}
+    tags = {
+        "job": key[0], "fingerprint": key[1], "edition": about["edition"], "kind": experiment,
+        "git_commit": about["commit"] or "unknown", "task": first.get("task", ""),
+        "corpus_sha256": corpora.get(first.get("task", ""), ""),
+    }  # fmt: skip
+    if experiment in ("train", "evaluate"):
+        tags |= {"architecture": first["architecture"], "seed": str(first["replicate"])}
+    return tags
 
 
 def _without_password(uri: str) -> str:
@@ -171,9 +219,10 @@ def main() -> None:
     parser.add_argument("--cards", type=Path, nargs="*", default=[], help="cards of the corpora")
     parser.add_argument("--machine", type=Path, required=True, help="machine.json")
     parser.add_argument("--out", type=Path, required=True, help="ledger.json to write")
+    parser.add_argument("--attempt", type=int, default=0, help="tries before this one")
     given = parser.parse_args()
     uri = os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
-    run(given.metrics, given.cards, given.machine, uri, given.out)
+    run(given.metrics, given.cards, given.machine, uri, given.out, given.attempt)
 
 
 if __name__ == "__main__":

@@ -49,11 +49,12 @@ rule ledger:
         "../envs/verdict.yaml"
     params:
         code=code_digest("verdict.ledger"),
+        attempt=environment.ledger_attempt(Path("results/ledger.json")),
     message:
         "write new runs into MLflow"
     shell:
         "python -m verdict.job verdict.ledger --metrics {input.metrics} --cards {input.cards} --machine {input.machine}"
-        " --out {output.ledger} 2>&1 | tee {log} >&2"
+        " --out {output.ledger} --attempt {params.attempt} 2>&1 | tee {log} >&2"
 
 
 rule judge:
