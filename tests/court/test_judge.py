@@ -444,6 +444,21 @@ def _swapped(table):
 
 
 VALUES = st.lists(st.floats(0.5, 50).map(lambda v: round(v, 2)), min_size=1, max_size=5)
+
+
+@pytest.mark.parametrize(("reached", "label"), [([5.0, 6.0, 5.5], "supported"), ([math.inf] * 3, "contradicted")])
+def test_a_target_that_neither_side_reached_stands_for_nothing_beside_others(reached, label):
+    never = [math.inf] * 3
+    claims = small({"metric": "seconds", "by": ["at"], "effect": "ratio", "margin": margin(1.1)})
+    hard = measured(never, never, "lower", "seconds", variable="target", at=1.0)
+    easy = measured(reached, [math.inf] * 3 if reached[0] < 9 else [5.0, 6.0, 5.5], "lower", "seconds",
+                    variable="target", at=2.0)  # fmt: skip
+    told = judge(claims, evidence.frame([*hard, *easy]))["claims"][0]
+    assert {test["why"] for test in told["tests"]} == {"never", "never_both"}
+    assert told["label"] == label
+    assert judge(claims, evidence.frame(hard))["claims"][0]["label"] == "inconclusive"
+
+
 TIMES = st.lists(st.floats(0.5, 50).map(lambda v: round(v, 2)) | st.just(math.inf), min_size=1, max_size=4)
 ITEMS = st.none() | st.floats(0, 5).map(lambda v: round(v, 2))
 PLACES = st.lists(st.tuples(VALUES, VALUES, TIMES, TIMES, ITEMS), min_size=1, max_size=4)

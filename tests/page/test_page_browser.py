@@ -224,20 +224,23 @@ def situations(verdict: dict[str, Any], criterion: str, task: str, length: float
     }
     over_length = {place: one for place, one in found.items() if one["variable"] in ("length", "context") and one["at"]}
     if length and over_length:
-        series: dict[tuple[str, ...], list[str]] = {}
+        families: dict[tuple[str, ...], list[str]] = {}
         for place, one in over_length.items():
-            series.setdefault(tuple(one[key] for key in ("test", "size", "matching", "variant")), []).append(place)
+            families.setdefault(tuple(one[key] for key in ("test", "size", "matching")), []).append(place)
+        series: list[list[str]] = []
+        for places in families.values():
+            variants = [over_length[place]["variant"] for place in places]
+            ats = [over_length[place]["at"] for place in places]
+            if len(set(variants)) == len(set(ats)) == len(places):  # they only name the lengths
+                series.append(places)
+            else:
+                series += [[p for p in places if over_length[p]["variant"] == name] for name in set(variants)]
 
         def off(place: str) -> float:
             return abs(math.log2(over_length[place]["at"]) - math.log2(length))
 
-        nearest = {name: min(map(off, places)) for name, places in series.items()}
-        found = {
-            place: over_length[place]
-            for name, places in series.items()
-            for place in places
-            if off(place) == nearest[name]
-        }
+        nearest = [[p for p in places if off(p) == min(map(off, places)) <= 1] for places in series]
+        found = {place: over_length[place] for places in nearest for place in places}
     return {place: one["favoured"] for place, one in found.items()}
 
 
@@ -247,9 +250,9 @@ def answer(sides: set[str]) -> str:
         return "nothing"
     if not (decided := sides - {"unresolved"}):
         return "unresolved"
-    if decided == {"no_difference"}:
+    if not (named := decided - {"no_difference"}):
         return "no_difference"
-    return f"for {decided.pop()}" if len(decided) == 1 else "depends"
+    return f"for {named.pop()}" if len(named) == 1 else "depends"
 
 
 @pytest.mark.slow

@@ -33,7 +33,10 @@ def with_evidence(read: inputs.Inputs, rows: list[dict[str, Any]]) -> Naming:
 
 
 def entry(label: str, favoured: str = "transformer", against: str = "lstm", why: str = "") -> dict[str, Any]:
-    return {"label": label, "why": why, "favoured": favoured, "against": against, "baseline": None}
+    ends = {"supported": (1.5, 2.5), "contradicted": (-2.5, -1.5), "tie": (-0.5, 0.5), "inconclusive": (-2.0, 2.0)}
+    low, high = ends[label] if why != "too_small" else (-0.5, 0.5)
+    told = {"effect": "difference", "rule": "superior", "margin": 1.0, "never": False, "low": low, "high": high}
+    return {"label": label, "why": why, "favoured": favoured, "against": against, "baseline": None, **told}
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ A claim, an area and the final question, by the labels of their parts:
     nowhere supported, some part undecided or untried    → inconclusive
     nowhere supported, all decided (tie, contradicted)   → contradicted
 
+A target that neither side ever reached was not tried in this sense, and stands for nothing beside others that were.
+
 Every interval stands at the docket's level for itself, and ``uncorrected_label`` is what it says. Many tests find
 something by chance; so each p-value is adjusted over all tests of its area (``statistics.corrected``), a decision that
 does not survive is taken back to inconclusive, and ``label`` is what is left: in an area the chance of any false
@@ -155,8 +157,8 @@ def judge(claims: Claims, evidence: pl.DataFrame, recorded: str | None = None) -
             {
                 "id": claim.id,
                 "area": claim.area,
-                "label": combine(t["label"] for t in tests),
-                "uncorrected_label": combine(t["uncorrected_label"] for t in tests),
+                "label": combine(t["label"] for t in counted(tests)),
+                "uncorrected_label": combine(t["uncorrected_label"] for t in counted(tests)),
                 "tests": tests,
                 "when": [c for c in conditions if c["label"] == "supported"],
                 "unless": [c for c in conditions if c["label"] in ("contradicted", "tie")],
@@ -204,7 +206,8 @@ def _settled(case: Case, p_corrected: float | None, level: float) -> Case:
         return replace(case, label=found.label, why=found.why, needed_pairs=found.needed_pairs)
     needed = None
     if strict and found.estimate and case.test.effect != "share":
-        edges = _edges(borders(case.test))
+        limits = borders(case.test)
+        edges = {"supported": {limits.support}, "contradicted": {limits.contradict}}.get(found.label, _edges(limits))
         distance = min(abs(found.estimate.value - edge) for edge in edges)
         needed = statistics.needed_pairs(found.deviation, distance, strict, found.estimate.items_error)
     return replace(case, label="inconclusive", why="corrected", needed_pairs=needed)
@@ -233,6 +236,13 @@ def combine(labels: Iterable[str]) -> str:
     if "supported" in found or "only_when" in found:
         return "only_when"
     return "contradicted" if found <= {"tie", "contradicted"} else "inconclusive"
+
+
+def counted(tests: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """The entries that a claim's label is made of: all but targets that neither side reached, unless there is nothing
+    else."""
+    told = [entry for entry in tests if entry["why"] != "never_both"]
+    return told or tests
 
 
 def borders(test: Test) -> Borders:
@@ -367,15 +377,16 @@ def _never(test: Test, sides: Sides, level: float) -> Finding:
     values = tuple(sides.favoured.values()), tuple(sides.against.values())
     (lost, won) = ("contradicted", "supported") if _sign(test, sides.rows) < 0 else ("supported", "contradicted")
     favoured, against = [math.isinf(value) for value in values[0]], [math.isinf(value) for value in values[1]]
-    label, why, p = "inconclusive", "never_mixed", 1.0
+    label, why = "inconclusive", "never_mixed"
+    p: float | None = 1.0
     if all(favoured) and all(against):
-        why = "never_both"
+        why, p = "never_both", None  # says nothing, so that nothing is to be corrected for it
     elif all(favoured) and not any(against):
         label, p = lost, statistics.p_never(len(favoured), len(against))
     elif all(against) and not any(favoured):
         label, p = won, statistics.p_never(len(against), len(favoured))
     if label in DECIDED:
-        label, why = (label, "never") if p < 1 - level else ("inconclusive", "never_few")
+        label, why = (label, "never") if p is not None and p < 1 - level else ("inconclusive", "never_few")
     if min(len(favoured), len(against)) < 2:
         return Finding("inconclusive", "one_replicate", None, favoured=values[0], against=values[1])
     return Finding(label, why, None, p, favoured=values[0], against=values[1])

@@ -77,6 +77,7 @@ def render(inputs: Inputs, words: Words, card: str | None = None) -> str:
     environment.filters["english"] = english
     environment.globals.update(
         t=words.t,
+        naming=naming,
         words=words,
         fig=naming.fig,
         pointer=pointer,
@@ -85,6 +86,7 @@ def render(inputs: Inputs, words: Words, card: str | None = None) -> str:
         labels=LABELS,
         sign=sign,
         mark=lambda name: mark(name),
+        count=lambda name: Markup('<span data-count="{}"></span>').format(name),
         run_ids=naming.run_ids,
         paths=inputs.paths,
     )

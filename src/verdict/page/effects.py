@@ -93,6 +93,14 @@ def distance(test: dict[str, Any]) -> float | None:
     return min(abs(end - edge) for end in ends for edge in edges)
 
 
+def is_against(test: dict[str, Any]) -> bool:
+    """Whether a contradicted test speaks for the other side, and not only against the size that was claimed."""
+    if test["never"] or test["effect"] == "share":
+        return bool(test["why"] != "too_small")
+    _, high = _ordered(test, "low", "high")
+    return high is not None and high < 0
+
+
 def show(test: dict[str, Any], value: float | None, signed: bool = True) -> str:
     """An effect as it is printed: ``+1.2``, ``1.32×``, ``84 %``."""
     if value is None:

@@ -42,7 +42,7 @@ def rounded(value: float, unit: str = "", lang: str = "en") -> str:
     sign, size = (MINUS if value < 0 else ""), float(abs(value))
     if size == 0:
         text = "0"
-    elif unit == "bytes" and size >= 1024:
+    elif unit in ("byte", "bytes") and size >= 1024:
         for name, step in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
             if size >= step:
                 return f"{sign}{_digits(size / step, 3)}{NARROW}{name}"

@@ -37,7 +37,7 @@ SPARE_SHAPES = (
     "M-0.8,-1L0.8,-1L-0.8,1L0.8,1Z",
     "M-0.35,-1L0.35,-1L0.35,1L-0.35,1Z",
 )
-PARTS = ("embedding", "mixing", "feedforward", "output", "other")
+PARTS = ("embedding", "mixing", "cross_attention", "feedforward", "output", "other")
 ROW_HEIGHT = 38  # pixels of a row whose label stands above its points
 LOG_SPREAD = 30  # a value axis is logarithmic from this ratio of largest to smallest
 

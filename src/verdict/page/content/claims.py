@@ -12,6 +12,8 @@ from verdict.page.content.panels import Gallery
 from verdict.page.figures import pointer
 
 CONDITIONS_SHOWN = 4
+#: how a run is named → the rule that makes it, where they differ
+RULES = {"train": "train_model", "generation": "speed", "device": "machine", "algorithms": "evaluate_answers"}
 
 
 def areas(naming: Naming, claims: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -74,6 +76,7 @@ def _card(naming: Naming, gallery: Gallery, index: int, judged: dict[str, Any]) 
         "when": _conditions(naming, tests, ("supported",)) if is_split else [],
         "unless": _conditions(naming, tests, ("contradicted", "tie")) if is_split else [],
         "groups": _grouped(tests),
+        "again": _again(tests),
         "rows": sorted({row for test in tests for row in test["rows"]}),
         "published": [quoted.model_dump() for quoted in claim.published],
         "rules": unique(test["rule_words"] for test in tests),
@@ -132,11 +135,12 @@ def _sentence(naming: Naming, judged: dict[str, Any], tests: Sequence[dict[str, 
         "label": words.t("label." + test["label"]),
         "margin": _margin(naming, test),
     }
-    key = "never" if test["never"] else test["effect"] if test["low"] is not None else "no_interval"
+    key = test["why"] if test["never"] else test["effect"] if test["low"] is not None else "no_interval"
     sentence = words.t("finding." + key, **common)
     if test["why"] == "corrected":
         alone = words.t("label." + test["uncorrected_label"])
-        sentence = Markup("{} {}").format(sentence, words.t("finding.corrected", alone=alone))
+        strict = naming.corrected(test)
+        sentence = Markup("{} {}").format(sentence, words.t("finding.corrected", alone=alone, interval=strict))
     if len(tests) > 1:
         counts = [(label, sum(other["label"] == label for other in tests)) for label in LABELS]
         listed = naming.listed(words.t("counted." + label, n=count) for label, count in counts if count)
@@ -184,6 +188,12 @@ def _distance(test: dict[str, Any]) -> float:
     return found
 
 
+def _again(tests: Sequence[dict[str, Any]]) -> list[str]:
+    """The rules of the workflow that measure what these tests read, known by how their runs are named."""
+    kinds = {run.split("/")[0] for test in tests for run in test["runs"]}
+    return sorted({RULES.get(kind, kind) for kind in kinds})
+
+
 def _margin(naming: Naming, test: dict[str, Any]) -> Markup:
     return naming.fig.verdict(test["margin"], test["pointer"] + "/margin", text=test["show_margin"])
 
@@ -191,7 +201,11 @@ def _margin(naming: Naming, test: dict[str, Any]) -> Markup:
 def _conditions(naming: Naming, tests: Sequence[dict[str, Any]], labels: Sequence[str]) -> list[list[Markup]]:
     """Where tests got one of these labels, said by what tells them apart; the first few, then a count."""
     found = [test for test in tests if test["label"] in labels]
-    lines = unique([test["metric_name"], *test["telling_chips"]] for test in found)
+    lines = unique(
+        [naming.words.both(test["reads"]) if test["ambiguous"] and test["reads"] else test["metric_name"],
+         *test["telling_chips"]]
+        for test in found
+    )  # fmt: skip
     if len(lines) > CONDITIONS_SHOWN:
         more = len(lines) - CONDITIONS_SHOWN
         lines = [*lines[:CONDITIONS_SHOWN], [naming.words.t("claim.more_conditions", n=more)]]

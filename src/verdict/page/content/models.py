@@ -146,11 +146,12 @@ def scores(naming: Naming, gallery: Gallery) -> list[dict[str, Any]]:
         if row["metric"] in SCORES
         and (
             row["experiment"] == "baseline"
-            or (row["experiment"] == "training" and row["matching"] in ("", "parameters"))
+            or (row["experiment"] == "training" and row["matching"] in ("", "parameters") and not row["variable"])
         )
     ]
     found = []
-    for task in sorted({row["task"] for row in rows}, key=task_order):
+    scored = {row["task"] for row in rows if row["architecture"] != "baseline"}
+    for task in sorted(scored, key=task_order):
         here = [row for row in rows if row["task"] == task]
         metrics = [metric for metric in SCORES if any(row["metric"] == metric for row in here)]
         names = charts.arranged(row["architecture"] for row in here)

@@ -48,6 +48,14 @@ class Naming:
         )
         return Markup('{} <span class="nobr range">[{}, {}]</span>').format(figure, low, high)
 
+    def corrected(self, test: dict[str, Any]) -> Markup:
+        """The interval by which the test is judged among the others of its area; nothing where there is none."""
+        ends = [(end, test.get(end)) for end in ("corrected_low", "corrected_high")]
+        if any(value is None for _, value in ends):
+            return Markup("–")
+        low, high = (self.fig.verdict(v, f"{test['pointer']}/{end}", text=test["show"](v)) for end, v in ends)
+        return Markup('<span class="nobr range">[{}, {}]</span>').format(low, high)
+
     def chips(self, test: dict[str, Any], names: Sequence[str], at: str = "/condition/at") -> list[Markup]:
         """The named sides of a test in words; a swept variable and its value are one chip."""
         found, sides = [], test["sides"]

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from verdict.page import charts
+from verdict.page import charts, effects
 from verdict.page.content.naming import Naming
 from verdict.page.content.order import joined, task_order
 
@@ -36,7 +36,7 @@ class Gallery:
             "panel": panel,
             "title": title,
             "finding": finding(self.naming, tests),
-            "tests": list(tests) if len(tests) <= INTERVALS and panel.kind != "gap" else [],
+            "tests": sorted(tests, key=_place) if len(tests) <= INTERVALS and panel.kind != "gap" else [],
         }
         self.items.append(item)
         return item
@@ -144,7 +144,7 @@ def finding(naming: Naming, tests: Sequence[dict[str, Any]]) -> Markup:
     said: dict[str, Markup] = {}
     for test in tests:
         label = test["label"]
-        if label == "supported" or (label == "contradicted" and test["why"] != "too_small"):
+        if label == "supported" or (label == "contradicted" and effects.is_against(test)):
             winner = test["favoured"] if label == "supported" else test["against"]
             key = "for " + winner
             said[key] = naming.side(test, winner)
@@ -171,6 +171,10 @@ def swept(tests: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
             rest = tuple(value for name, value in sides.items() if name != "at")
             groups.setdefault((test["name"], *rest), []).append(test)
     return [group for group in groups.values() if len(group) >= SWEPT]
+
+
+def _place(test: dict[str, Any]) -> float:
+    return test["sides"]["at"] or 0.0
 
 
 def _shown_by(panel: charts.Panel, tests: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

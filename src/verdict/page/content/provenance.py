@@ -42,10 +42,29 @@ def machine(naming: Naming) -> dict[str, Any]:
         )
     made = ("cpu", "date")  # what the first line of the page says of it
     return {
+        "scale": _scale(naming),
         "made": [shown for key, shown in facts if key in made],
         "facts": facts,
         "versions": sorted((machine.get("versions") or {}).items()),
     }
+
+
+def _scale(naming: Naming) -> Markup | None:
+    """How large the largest model is, and how much the longest training read; None without trainings."""
+    rows = naming.inputs.evidence
+    largest = {
+        metric: max((row for row in rows if row["metric"] == metric), key=lambda row: row["value"], default=None)
+        for metric in ("parameters_total", "train_tokens")
+    }
+    parameters, tokens = largest["parameters_total"], largest["train_tokens"]
+    if parameters is None or tokens is None:
+        return None
+    return naming.words.t(
+        "page.scale",
+        parameters=naming.fig.evidence(parameters),
+        tokens=naming.fig.evidence(tokens),
+        edition=naming.words.name("size", naming.inputs.machine.get("edition") or ""),
+    )
 
 
 def runs(naming: Naming) -> list[dict[str, str]]:

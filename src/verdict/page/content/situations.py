@@ -9,6 +9,7 @@ from verdict.page.content.naming import Naming
 from verdict.page.content.order import CONDITION, LABELS, criterion_order, task_order
 from verdict.page.figures import pointer
 
+DEVICES = ("cpu", "cuda")
 #: what a reader is asked for, and the swept variables that answer it
 FACETS = {"data": ("tokens", "labels"), "length": ("length", "context"), "batch": ("batch",)}
 
@@ -58,24 +59,44 @@ def _lines(naming: Naming) -> list[dict[str, Any]]:
     ]
 
 
+def _family(test: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(test.get(name) for name in ("test", "task", "size", "matching"))
+
+
+def _named_by_place(tried: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
+    """The families of situations whose variants only name the places of what was swept (“twice the trained length”)."""
+    variants: dict[tuple[Any, ...], set[tuple[Any, Any]]] = {}
+    for test in tried:
+        variants.setdefault(_family(test), set()).add((test.get("variant"), test.get("at")))
+    return {
+        family
+        for family, pairs in variants.items()
+        if len({variant for variant, _ in pairs}) == len({at for _, at in pairs}) == len(pairs)
+    }
+
+
 def chooser(naming: Naming) -> dict[str, Any]:
     """What the chooser asks (``choices``) and knows (``entries``, one for each situation tried).
 
-    An entry holds the keys that it is chosen by and, as HTML, what is shown of it.
+    An entry holds the keys that it is chosen by and, as HTML, what is shown of it. What does not depend on a device
+    (a count) has none.
     """
     entries = []
-    for test in _tried(naming):
+    tried = _tried(naming)
+    named = _named_by_place(tried)
+    for test in tried:
         facet = next((name for name, swept in FACETS.items() if test.get("variable") in swept), "")
         rest = [name for name in CONDITION if name not in ("task", "device")]
+        apart = ("test", "size", "matching", *(() if _family(test) in named else ("variant",)))
         entries.append(
             {
                 "criterion": test["criterion"],
                 "task": test.get("task") or "",
-                "device": test.get("device") or "",
+                "device": test["device"] if test.get("device") in DEVICES else "",
                 "facet": facet,
                 "at": test.get("at") if facet else None,
                 # entries that differ in nothing else are one series, of which the nearest value counts
-                "series": "|".join(str(test.get(name) or "") for name in ("test", "size", "matching", "variant")),
+                "series": "|".join(str(test.get(name) or "") for name in apart),
                 "favoured": test["favoured"],
                 "pointer": test["pointer"],
                 "shown": {

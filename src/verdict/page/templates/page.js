@@ -209,8 +209,8 @@
   const situations = form ? read("situations") : [];
   const FACETS = ["data", "length", "batch"];
 
-  // What is asked exactly must agree. Of a series over data, length or batch the nearest value counts (in doublings),
-  // and where there is such a series, situations that do not speak of it step back.
+  // What is asked exactly must agree. Of a series over data, length or batch the nearest value counts if it is no more
+  // than a doubling away, and where there is such a series, situations that do not speak of it step back.
   const chosen = (want) => {
     let found = situations.filter((one) => ["criterion", "task", "device"].every(
       (name) => !want[name] || !one[name] || one[name] === want[name]));
@@ -221,7 +221,7 @@
       const off = (one) => Math.abs(Math.log2(Math.max(one.at, 1)) - Math.log2(Math.max(want[facet], 1)));
       const least = new Map();
       for (const one of speaks) least.set(one.series, Math.min(least.get(one.series) ?? Infinity, off(one)));
-      found = speaks.filter((one) => off(one) === least.get(one.series));
+      found = speaks.filter((one) => off(one) <= 1 && off(one) === least.get(one.series));
     }
     return found;
   };
@@ -232,7 +232,7 @@
     if (!sides.size) return "unresolved";
     const named = [...sides].filter((side) => side !== "no_difference");
     if (!named.length) return "no_difference";
-    return sides.size === 1 ? "for " + named[0] : "depends";
+    return named.length === 1 ? "for " + named[0] : "depends";
   };
 
   // the texts of an entry were escaped when the page was written, as all its other texts were
@@ -255,6 +255,15 @@
     box.hidden = false;
     for (const line of box.querySelectorAll("[data-answer]")) line.hidden = line.dataset.answer !== said;
     box.dataset.answer = said;
+    const side = said.startsWith("for ") ? said.slice(4) : "";
+    const counted = (name) => found.filter((one) => one.favoured === name).length;
+    for (const place of box.querySelectorAll("[data-count]")) {
+      const name = place.dataset.count;
+      place.textContent = name === "all" ? found.length : counted(name === "side" ? side : name);
+    }
+    for (const note of document.querySelectorAll("[data-warns]")) {
+      note.hidden = want.criterion !== "quality" || note.dataset.warns !== want.task;
+    }
     box.querySelector(".chosen-list").replaceChildren(...found.map(entry));
   };
   if (form) {
