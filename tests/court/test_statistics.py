@@ -75,19 +75,29 @@ def test_a_share_of_no_gain_has_no_interval():
 
 
 def test_holms_correction_on_a_worked_example():
-    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert statistics.holm([]) == []
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_is_between_none_and_bonferroni_and_keeps_the_order(values):
-    adjusted = statistics.holm(values)
+    adjusted = holm(values)
     for raw, new in zip(values, adjusted, strict=True):
         assert raw <= new <= 1
         assert new <= min(1, len(values) * max(values)) + 1e-12
     assert min(adjusted) == min(1, len(values) * min(values))
     by_raw = [new for _, new in sorted(zip(values, adjusted, strict=True))]
     assert by_raw == sorted(by_raw)
+
+
+def holm(values: list[float]) -> list[float]:
+    """Holm's step-down adjusted p-values, in the order given."""
+    order = sorted(range(len(values)), key=lambda index: values[index])
+    adjusted, running = [0.0] * len(values), 0.0
+    for rank, index in enumerate(order):
+        running = max(running, min(1.0, (len(values) - rank) * values[index]))
+        adjusted[index] = running
+    return adjusted
 
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=5)
@@ -100,18 +110,28 @@ def test_the_correction_over_an_area_is_between_none_and_bonferroni(claims):
         for value, corrected in zip(values, new, strict=True):
             assert value <= corrected <= min(1, len(claims) * max(values)) + 1e-12
     if len(claims) == 1:
-        assert adjusted[0] == [min(step, max(claims[0])) for step in statistics.holm(claims[0])]
+        assert adjusted[0] == statistics.benjamini_hochberg(claims[0])
     if all(len(values) == 1 for values in claims):
-        assert [new for [new] in adjusted] == pytest.approx(statistics.holm([value for [value] in claims]))
+        assert [new for [new] in adjusted] == pytest.approx(holm([value for [value] in claims]))
 
 
 def test_the_correction_over_an_area_on_a_worked_example():
-    # the first claim succeeds in all its tests at 0.02 < 0.05 / 2, so the second has the whole level
+    # within the first claim 0.001 · 2 and 0.02 · 2/2; it stands first, so that its part is half the level
     assert statistics.corrected([[0.02, 0.001], [0.03, 0.6]])[0] == pytest.approx([0.04, 0.004])
-    assert statistics.corrected([[0.02, 0.001], [0.02, 0.6]])[1] == pytest.approx([0.04, 0.6])
-    # … unless it does not
-    assert statistics.corrected([[0.3, 0.001], [0.02, 0.6]])[1] == pytest.approx([0.08, 0.6])
+    # the second has the whole level, since the first is found something of: 0.03 · 2 and 0.6
+    assert statistics.corrected([[0.02, 0.001], [0.03, 0.6]])[1] == pytest.approx([0.06, 0.6])
+    # nothing is found of a claim before those that speak louder
+    assert statistics.corrected([[0.04], [0.03]]) == [[0.06], [0.06]]
     assert statistics.corrected([]) == []
+
+
+@given(st.lists(P_VALUES, min_size=1, max_size=4), st.randoms())
+def test_the_order_of_claims_and_tests_does_not_matter(claims, chance):
+    order = list(range(len(claims)))
+    chance.shuffle(order)
+    shuffled = statistics.corrected([claims[index][::-1] for index in order])
+    for place, index in enumerate(order):
+        assert shuffled[place][::-1] == pytest.approx(statistics.corrected(claims)[index])
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))

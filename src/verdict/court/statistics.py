@@ -4,7 +4,8 @@ Effects are differences, logarithms of ratios, or shares of a gain. Intervals ar
 (Student 1908), Welch's for unpaired ones (Welch 1947) and Fieller's for shares (Fieller 1954), which is exact where a
 ratio of means is wanted and says honestly when the denominator is not clear of zero. A second source of error, the
 sample of test items, is added to the replicates' (Zou & Donner 2008). Equivalence is two one-sided tests (Schuirmann
-1987); many tests at once are corrected by Holm's step-down (1979) or by Benjamini and Hochberg's step-up (1995).
+1987); many tests at once are corrected over claims by Holm's step-down (1979), within them by Benjamini and Hochberg's
+step-up (1995).
 How often all this errs is measured by benchmarks/judge_simulation.py and told in docs/statistics.md.
 """
 
@@ -162,16 +163,6 @@ def p_equivalent(estimate: Estimate, margin: float) -> float:
     return max(p_above(estimate, -margin), p_below(estimate, margin))
 
 
-def holm(values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjusted p-values, in the order given: the chance of any false find stays below the level."""
-    order = sorted(range(len(values)), key=lambda index: values[index])
-    adjusted, running = [0.0] * len(values), 0.0
-    for rank, index in enumerate(order):
-        running = max(running, min(1.0, (len(values) - rank) * values[index]))
-        adjusted[index] = running
-    return adjusted
-
-
 def benjamini_hochberg(values: Sequence[float]) -> list[float]:
     """Step-up adjusted p-values, in the order given: of what is found at most that share is false, on average."""
     order = sorted(range(len(values)), key=lambda index: values[index], reverse=True)
@@ -183,26 +174,21 @@ def benjamini_hochberg(values: Sequence[float]) -> list[float]:
 
 
 def corrected(claims: Sequence[Sequence[float]]) -> list[list[float]]:
-    """p-values of several claims' tests, adjusted so that the chance of any false find among all stays below the level.
+    """p-values of several claims' tests, adjusted for all being tried at once.
 
-    Within a claim by Holm; but a claim all of whose tests succeed needs no correction over them, since to be wrong as
-    a whole it suffices to be wrong in one given test (intersection-union, Berger 1982). Over the claims by Holm again:
-    each has an equal part of the level and hands it on once all of its own tests have succeeded (Bretz et al. 2009).
-    Every claim must have a test.
+    Over the claims by Holm, a claim standing with Simes' p-value of its tests: the chance that any claim is found
+    something of in which there is nothing stays below the level. Within a claim by Benjamini and Hochberg at that
+    claim's part of the level: of what is found in a claim, that share is false on average. (Benjamini and Bogomolov
+    2014 on families of tests and selection among them.) Every claim must have a test.
     """
-    largest = [max(values) for values in claims]
-    within = [[min(step, most) for step in holm(values)] for values, most in zip(claims, largest, strict=True)]
-    adjusted = [[1.0] * len(values) for values in claims]
-    order = sorted(range(len(claims)), key=lambda index: largest[index])
-    succeeded = 0.0  # the level from which on every claim so far succeeds in all of its tests
-    for rank, first in enumerate(order):
-        parts = len(order) - rank
-        for index in order[rank:]:
-            adjusted[index] = [
-                min(old, max(succeeded, min(1.0, parts * value)))
-                for old, value in zip(adjusted[index], within[index], strict=True)
-            ]
-        succeeded = max(succeeded, min(1.0, parts * largest[first]))
+    within = [benjamini_hochberg(values) for values in claims]
+    simes = [min(values) for values in within]
+    adjusted: list[list[float]] = [[] for _ in claims]
+    succeeded = 0.0  # the level from which on every claim so far is found something of
+    for index in sorted(range(len(claims)), key=lambda index: simes[index]):
+        parts = sum(value >= simes[index] for value in simes)  # claims that are equal stand alike
+        adjusted[index] = [max(succeeded, min(1.0, parts * value)) for value in within[index]]
+        succeeded = min(adjusted[index])
     return adjusted
 
 
