@@ -29,10 +29,11 @@ A claim, an area and the final question, by the labels of their parts:
 A target that neither side ever reached was not tried in this sense, and stands for nothing beside others that were.
 
 Every interval stands at the docket's level for itself, and ``uncorrected_label`` is what it says. Many tests find
-something by chance; so each p-value is adjusted over all tests of its area (``statistics.corrected``), a decision that
-does not survive is taken back to inconclusive, and ``label`` is what is left: in an area the chance of any false
-decision is at most 1 − level. The final table of situations is one to look things up in: there the *share* of false
-decisions among all is held at 1 − level (``statistics.benjamini_hochberg``). docs/statistics.md has the reasons and the
+something by chance; so each p-value is adjusted over all tests of its area (``statistics.corrected``), a decision
+that does not survive is taken back to inconclusive, and ``label`` is what is left: in an area the chance of deciding
+anything in a claim in which there is nothing is at most 1 − level, and so is, within a claim, the share of false
+decisions on average. The final table of situations is one to look things up in: there the *share* of false decisions
+among all is held at 1 − level (``statistics.benjamini_hochberg``). docs/statistics.md has the reasons and the
 measured error rates.
 """
 
