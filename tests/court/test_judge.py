@@ -350,7 +350,10 @@ def test_planted_truths_are_found(verdict):
     labels = {claim["id"]: claim["label"] for claim in verdict["claims"]}
     assert labels["A2"] == "only_when"  # training is planted faster, generation slower
     assert labels["A7"] == "contradicted"
-    assert labels["B2"] == "tie"
+    # a tie on the CPU, but the claim speaks of a GPU, and there is none in this world
+    assert labels["B2"] == "inconclusive"
+    [batching] = [claim for claim in verdict["claims"] if claim["id"] == "B2"]
+    assert {test["label"] for test in batching["tests"]} == {"tie", "not_tried"}
     assert labels["B4"] == "only_when"  # of its tests one has no evidence in this world
     [serial] = [claim for claim in verdict["claims"] if claim["id"] == "B4"]
     assert {test["uncorrected_label"] for test in serial["tests"]} == {"supported", "not_tried"}

@@ -8,7 +8,7 @@ Evaluation is in fp32 with the right earlier outputs shown (teacher forcing), on
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from torch import Tensor
 from verdict.device import choose_device, device_name, prepare
 from verdict.errors import run_command
 from verdict.files import read_json
+from verdict.measure.buckets import slope
 from verdict.metrics import Report
 from verdict.models.families import LanguageModel
 from verdict.training import store
@@ -127,11 +128,25 @@ def run(settings: Settings, folder: Path, tokens: Path) -> None:
         task=job.task, architecture=job.architecture_name, matching="parameters", replicate=job.seed,
         device=device_name(device), implementation="kernel",
     )  # fmt: skip
-    for share in shares(model_answers(model), settings, tokens, device):
+    found = list(shares(model_answers(model), settings, tokens, device))
+    for share in found:
         report.add(
             "accuracy", share.percent, "%", "higher", variable=share.variable, at=share.at, variant=share.variant
         )
+    for variant, points in _by_distance(found).items():
+        if len(points) > 1:
+            steepness = slope(list(points), list(points.values()))
+            report.add("distance_slope", steepness, "points per doubling", "higher", variant=variant)
     report.write(folder / "evaluation.json")
+
+
+def _by_distance(found: Iterable[Share]) -> dict[str, dict[float, float]]:
+    """Variant → distance (from 1 on) → share of right answers."""
+    points: dict[str, dict[float, float]] = {}
+    for share in found:
+        if share.variable == "distance" and share.at > 0:
+            points.setdefault(share.variant, {})[share.at] = share.percent
+    return points
 
 
 def run_baseline(settings: Settings, tokens: Path, out: Path) -> None:

@@ -298,8 +298,8 @@ def costs(bench: Bench) -> None:
     many, count = settings.large_batch, settings.generation_tokens
     for context in settings.contexts:
         rows = max(1, settings.cost_tokens // context)
-        _cost(bench, "training", context, bench.training(rows, context), rows * context)
-        _cost(bench, "generation", context, bench.generation(many, context), many * count)
+        _cost(bench, "training", context, rows, bench.training(rows, context), rows * context)
+        _cost(bench, "generation", context, many, bench.generation(many, context), many * count)
         for name, model in bench.models.items():
             bench.report.add(
                 "state_bytes", state_bytes(model, context), "byte", "lower",
@@ -307,8 +307,10 @@ def costs(bench: Bench) -> None:
             )  # fmt: skip
 
 
-def _cost(bench: Bench, variant: str, context: int, calls: dict[str, Call], pieces: int) -> None:
-    columns = {"experiment": "cost", "variant": variant, "variable": "context", "at": context}
+def _cost(bench: Bench, variant: str, context: int, batch: int, calls: dict[str, Call], pieces: int) -> None:
+    columns = {
+        "experiment": "cost", "variant": variant, "size": f"batch {batch}", "variable": "context", "at": context,
+    }  # fmt: skip
     for name, seconds in bench.time(calls).items():
         values = [value / pieces * 1e6 for value in seconds]
         bench.add("seconds_per_million_tokens", values, "s", "lower", architecture=name, **columns)

@@ -130,7 +130,8 @@ def _add_scaling(report: Report, settings: Settings, curves: Sequence[Curve]) ->
                 report.add("size_exponent", exponent, "exponent", "higher", **columns)
                 report.add("size_gain", final[0] / final[-1], "ratio", "higher", **columns)
                 for target in settings.targets:
-                    enough = [c.parameters for c in sizes if math.isfinite(cost_to_reach(c.points, target))]
+                    # within the tokens that all sizes were trained on, or a larger budget would pass for size
+                    enough = [c.parameters for c in sizes if cost_to_reach(c.points, target) <= end]
                     report.add(
                         "parameters_to_target", min(enough, default=math.inf), "parameter", "lower",
                         variable="target_bits_per_byte", at=target, **columns,
