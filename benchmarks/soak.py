@@ -132,7 +132,7 @@ def run_and_kill(folder: Path, command: Sequence[str], kill: Kill, chance: rando
 def disturb(
     folder: Path, kills: int, chance: random.Random, longest: float, command: Sequence[str] = COMMAND
 ) -> Disturbed:
-    """Kill the command so many times, at most ``longest`` seconds after its start, then let it end."""
+    """Kill the command so many times, each at most ``longest`` seconds after its start; fewer, if it ends before."""
     found = Disturbed()
     made: dict[str, int] = {}
     for _ in range(kills):
@@ -144,14 +144,18 @@ def disturb(
         made = now
         if not was_running:
             break
+    return found
+
+
+def finish(folder: Path, found: Disturbed, command: Sequence[str] = COMMAND) -> None:
+    """Let the command end by itself; raises ``SystemExit`` with what it said if it does not end well."""
+    made = whole(folder)
     done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(
-            f"after {len(found.kills)} kills the run does not end:\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
-        )
+        told = f"{done.stdout[-3000:]}{done.stderr[-3000:]}"
+        raise SystemExit(f"after {len(found.kills)} kills the run does not end:\n{told}")
     now = whole(folder)
     found.remade += [name for name, when in made.items() if now.get(name, when) != when]
-    return found
 
 
 def differences(one: Path, other: Path) -> Iterator[str]:
@@ -215,6 +219,7 @@ def main() -> None:
     while len(found.kills) < given.kills:
         # a run that ends before it is killed begins anew
         part = disturb(disturbed, given.kills - len(found.kills), chance, given.longest, command)
+        finish(disturbed, part, command)
         found.kills += part.kills
         found.remade += part.remade
         different = list(differences(calm, disturbed))

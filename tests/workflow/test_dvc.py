@@ -1,10 +1,15 @@
-"""The same line through DVC: one stage around Snakemake; after either tool the other has nothing to do."""
+"""The same line through DVC, after it was killed again and again: one stage around Snakemake; after either tool the
+other has nothing to do.
+"""
 
+import random
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
+from benchmarks import soak
 from tests.workflow.conftest import ROOT, Clone
 
 pytestmark = pytest.mark.slow
@@ -15,11 +20,29 @@ def weights(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A clean clone in which ``dvc repro`` has run."""
+def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, soak.Disturbed]:
+    """A clean clone in which ``snakemake`` was killed five times."""
     clone = Clone(tmp_path_factory.mktemp("dvc"))
-    clone.call("dvc", "repro")
+    return clone, soak.disturb(clone.folder, 5, random.Random(), 20.0)
+
+
+@pytest.fixture(scope="module")
+def reproduced(killed: tuple[Clone, soak.Disturbed]) -> Clone:
+    """The clone that was killed, in which ``dvc repro`` has then run."""
+    clone, found = killed
+    soak.finish(clone.folder, found, ("dvc", "repro"))
     return clone
+
+
+def test_a_run_that_was_killed_anywhere_ends_as_if_it_had_not_been(
+    killed: tuple[Clone, soak.Disturbed], reproduced: Clone, smoke: Clone
+) -> None:
+    told = [(kill.target, kill.number, round(kill.after, 1)) for kill in killed[1].kills]
+    assert list(soak.differences(smoke.folder, reproduced.folder)) == [], told
+    assert killed[1].remade == [], told
+    for kill in killed[1].kills:
+        if kill.number == signal.SIGINT:
+            assert "Traceback" not in kill.said
 
 
 def test_both_tools_give_the_same_models_and_leave_each_other_nothing_to_do(reproduced: Clone, smoke: Clone) -> None:
