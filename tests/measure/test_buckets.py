@@ -164,6 +164,13 @@ def test_the_largest_beam_is_read_whatever_the_order_of_the_searches(told: Path)
     assert rows[-1]["value"] == pytest.approx(-12.5)
 
 
+def test_of_sources_that_are_all_of_one_length_nothing_is_told(told: Path, capsys: pytest.CaptureFixture[str]):
+    np.save(told / "tokens/test.source.npy", np.zeros(10 * len(PLANTED) * 5, dtype=np.uint16))
+    np.save(told / "tokens/test.source.ends.npy", np.full(10 * len(PLANTED), 5).cumsum())
+    assert rows_of(told, [planted(told, "falls", 0, [4], {4: PLANTED})]) == []
+    assert "of about one length" in capsys.readouterr().err
+
+
 def test_the_buckets_are_the_same_for_all(told: Path):
     folders = [planted(told, name, seed, [4], {4: PLANTED}) for name in ("one", "other") for seed in (0, 1)]
     lines = (folders[1] / "outputs.jsonl").read_text(encoding="utf-8").splitlines()
