@@ -148,8 +148,11 @@ def disturb(
 
 
 def finish(folder: Path, found: Disturbed, command: Sequence[str] = COMMAND) -> None:
-    """Let the command end by itself; raises ``SystemExit`` with what it said if it does not end well."""
-    made = whole(folder)
+    """Let the command end by itself; raises ``SystemExit`` with what it said if it does not end well.
+
+    DVC gives the files that it takes into its cache new times, so that nothing is said of what it made again.
+    """
+    made = whole(folder) if command[0] == "snakemake" else {}
     done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         told = f"{done.stdout[-3000:]}{done.stderr[-3000:]}"

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -86,3 +87,18 @@ def test_a_file_that_found_the_disk_full_is_named_and_leaves_nothing(tmp_path: P
 def test_a_folder_that_cannot_be_written_is_one_sentence():
     with pytest.raises(SystemExit, match=r"/sys/.* cannot be written or read \("):
         run_command(lambda: write_text("/sys/verdict.json", "x"))
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_what_a_killed_process_left_aside_goes_with_the_next_writing(tmp_path: Path, is_folder: bool):
+    """And nothing else: not what a living process writes, not the files of others."""
+    write = "replacing_folder" if is_folder else "replacing"
+    code = f"import os; from verdict.files import {write}\nwith {write}({str(tmp_path / 'made.json')!r}): os.abort()"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode != 0
+    [left] = tmp_path.iterdir()
+    other = tmp_path / left.name.replace("made.json", "made.json.old")
+    living = tmp_path / left.name.replace(left.name.split("-")[-1].split(".")[0], str(os.getpid()))
+    for path in (other, living):
+        path.write_text("kept")
+    write_text(tmp_path / "made.json", "new")
+    assert set(tmp_path.iterdir()) == {other, living, tmp_path / "made.json"}

@@ -1,9 +1,15 @@
-"""Files are written aside and renamed, so that a half-written file is never taken for a whole one."""
+"""Files are written aside and renamed, so that a half-written file is never taken for a whole one.
+
+What lies aside bears the number of its process: what a killed one has left is removed when the same file is written
+again.
+"""
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -23,12 +29,36 @@ def _naming(path: Path) -> Iterator[None]:
         raise
 
 
+def _aside(path: Path, process: int | str) -> str:
+    """How the names begin of what a process of this machine writes aside for a path."""
+    return f".{path.name}.{platform.node()}-{process}."
+
+
+def sweep(path: Path) -> None:
+    """Remove what dead processes of this machine have left aside for a path."""
+    for left in path.parent.glob(f"{glob.escape(_aside(path, ''))[:-1]}*"):
+        process = left.name.removeprefix(_aside(path, "")[:-1]).partition(".")[0]
+        if process.isdigit() and not _lives(int(process)):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True
+
+
 @contextlib.contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
     """Yield a path beside ``path`` to write to; on success it is synced and renamed over ``path``, else removed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    sweep(path)
+    handle, name = tempfile.mkstemp(prefix=_aside(path, os.getpid()), suffix=path.suffix, dir=path.parent)
     os.close(handle)
     aside = Path(name)
     try:
@@ -49,7 +79,8 @@ def replacing_folder(path: Path | str) -> Iterator[Path]:
     """Yield a folder beside ``path`` to fill; on success it takes the place of ``path``, else it is removed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    sweep(path)
+    aside = Path(tempfile.mkdtemp(prefix=_aside(path, os.getpid()), dir=path.parent))
     try:
         with _naming(path):
             yield aside

@@ -214,8 +214,6 @@ def test_what_cannot_be_compared_is_named(told: Path, world: Path):
     one = planted(told, "one", 0, [4], {4: PLANTED})
     with pytest.raises(UserError, match=r"`quality` is chrf; .*rougeL"):
         rows_of(told, [one], Settings("summarization", quality="chrf"))
-    with pytest.raises(UserError, match="`buckets`"):
-        rows_of(told, [one], Settings("summarization", quality="rouge1", buckets=1))
     with pytest.raises(UserError, match="no outputs of a search"):
         rows_of(told, [world / "runs/lm/lstm/s0"])
     other = planted(told, "other", 0, [4], {4: PLANTED})
