@@ -29,6 +29,7 @@ NAMED = {
     "field",
     "effect",
     "short",
+    "unit",
     "gate",
 }
 

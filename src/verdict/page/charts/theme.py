@@ -111,7 +111,7 @@ def axis_format(values: Iterable[float]) -> str:
 
 
 def about(row: Row) -> dict[str, str]:
-    return {key: row[key] for key in ("task", "metric", "variable", "experiment", "device")}
+    return {key: row[key] for key in ("task", "metric", "variable", "experiment", "device", "unit")}
 
 
 def tooltip(words: Words, metric: str) -> list[alt.Tooltip]:

@@ -16,6 +16,8 @@ Row = dict[str, Any]
 DERIVED = {"throughput_kept": "length", "batch_gain": "batch"}  # ratios whose own curve, over this variable, says more
 #: columns that tell charts of one metric apart, in this order
 APART = ("variant", "size", "implementation", "matching")
+#: units that the metric's name says already, or that are none
+SAID = ("", "ratio", "points", "exponent", "bit/byte", "bits", "points per doubling", "matrix products")
 #: comparisons whose intervals are drawn under a chart's title; more than that have a chart of their own
 INTERVALS = 3
 #: conditions from which on effects are drawn over the swept variable
@@ -48,7 +50,11 @@ class Gallery:
         parts += [name(column, about[column]) for column in APART if about.get(column)]
         if several_devices and about.get("device"):
             parts.append(name("device", about["device"]))
-        return Markup("<b>{}</b> {}").format(name("metric", about["metric"]), joined(parts, " · "))
+        unit = about.get("unit", "")
+        metric = name("metric", about["metric"])
+        if unit not in SAID:
+            metric = Markup('{} <span class="unit">({})</span>').format(metric, name("unit", unit))
+        return Markup("<b>{}</b> {}").format(metric, joined(parts, " · "))
 
     def of_tests(self, tests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Charts of the very rows that a claim's tests compare, and of the effects over what was swept."""
