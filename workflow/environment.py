@@ -8,7 +8,9 @@ import platform
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 #: bytes; the quick edition leaves 160 MB and downloads 90
 LEAST_FREE = 500_000_000
@@ -90,6 +92,16 @@ def _identity(process: int) -> dict[str, object]:
         "process": process,
         "since": since,
     }
+
+
+def rooms(rules: Iterable[Any]) -> list[tuple[str, list[str]]]:
+    """Snakemake's rules by the file that holds them, in the order of the data: (file without its ending, rules)."""
+    found: dict[str, list[str]] = {}
+    for rule in rules:
+        room = Path(rule.snakefile).stem
+        if room != "Snakefile":
+            found.setdefault(room, []).append(rule.name)
+    return list(found.items())
 
 
 def has_gpu() -> bool:

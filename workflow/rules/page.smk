@@ -2,16 +2,6 @@
 # anywhere.
 
 
-def rules_by_room():
-    """Room (file of rules) → its rules, in the order of the data."""
-    rooms = {}
-    for rule in workflow.rules:
-        room = Path(rule.snakefile).stem
-        if room != "Snakefile":
-            rooms.setdefault(room, []).append(rule.name)
-    return rooms
-
-
 rule page:
     input:
         evidence="results/evidence.parquet",
@@ -35,7 +25,7 @@ rule page:
         code=code_digest("verdict.page.__main__"),
         words=files_digest("page/templates", "page/words"),
         earlier=f"--earlier {shlex.quote(SETTINGS.earlier)}" if SETTINGS.earlier else "",
-        rooms=lambda wildcards: as_json(list(rules_by_room().items())),
+        rooms=lambda wildcards: as_json(environment.rooms(workflow.rules)),
     message:
         "write the page"
     shell:
