@@ -162,3 +162,16 @@ def test_english_is_taken_out_of_all_languages() -> None:
     inner = WORDS.t("label.tie")
     said = Markup('<span lang="en">A {} b</span><span lang="zh-Hans">甲 {} 乙</span>').format(inner, inner)
     assert build.english(said) == "A tie b"
+
+
+def test_a_target_never_reached_is_told_whatever_the_correction_says(read: inputs.Inputs) -> None:
+    verdict = copy.deepcopy(read.verdict)
+    claim = next(one for one in verdict["claims"] if any(test["never"] for test in one["tests"]))
+    for test in claim["tests"]:
+        if test["never"]:
+            test.update(why="corrected", uncorrected_label="supported", label="inconclusive")
+        else:
+            test.update(label="not_tried")
+    page = build.render(inputs.Inputs(**{**vars(read), "verdict": verdict}), WORDS)
+    shown = page[page.index(f'id="{claim["id"]}"') :]
+    assert "one side never reached" in shown[: shown.index("</article>")]

@@ -135,7 +135,7 @@ def _sentence(naming: Naming, judged: dict[str, Any], tests: Sequence[dict[str, 
         "label": words.t("label." + test["label"]),
         "margin": _margin(naming, test),
     }
-    key = test["why"] if test["never"] else test["effect"] if test["low"] is not None else "no_interval"
+    key = naming.never(test) if test["never"] else test["effect"] if test["low"] is not None else "no_interval"
     sentence = words.t("finding." + key, **common)
     if test["why"] == "corrected":
         alone = words.t("label." + test["uncorrected_label"])

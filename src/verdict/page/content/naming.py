@@ -48,6 +48,11 @@ class Naming:
         )
         return Markup('{} <span class="nobr range">[{}, {}]</span>').format(figure, low, high)
 
+    @staticmethod
+    def never(test: dict[str, Any]) -> str:
+        """How a target was missed, also where the decision made of that was taken back by the correction."""
+        return str(test["why"]) if test["why"].startswith("never") else "never"
+
     def corrected(self, test: dict[str, Any]) -> Markup:
         """The interval by which the test is judged among the others of its area; nothing where there is none."""
         ends = [(end, test.get(end)) for end in ("corrected_low", "corrected_high")]
