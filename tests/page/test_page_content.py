@@ -1,6 +1,7 @@
 """What the page says of a verdict: findings, what would change them, the chooser, costs, tuning, changes, pictures."""
 
 import copy
+import math
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -175,3 +176,15 @@ def test_a_target_never_reached_is_told_whatever_the_correction_says(read: input
     page = build.render(inputs.Inputs(**{**vars(read), "verdict": verdict}), WORDS)
     shown = page[page.index(f'id="{claim["id"]}"') :]
     assert "one side never reached" in shown[: shown.index("</article>")]
+
+
+def test_what_nobody_ever_reached_is_not_drawn(read: inputs.Inputs) -> None:
+    def drawn(value: float) -> int:
+        rows = [row | {"value": value} if row["metric"] == "seconds_to_target" else row for row in read.evidence]
+        naming = with_evidence(read, rows)
+        gallery = Gallery(naming)
+        claims.cards(naming, gallery)
+        explain.explorers(naming, gallery)
+        return sum(item["panel"].about.get("metric") == "seconds_to_target" for item in gallery.items)
+
+    assert drawn(math.inf) < drawn(3.0)

@@ -1,5 +1,6 @@
 """Figures that explain: curves with a slider, and what must wait for what in both architectures."""
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -34,7 +35,7 @@ def explorers(naming: Naming, gallery: Gallery) -> list[dict[str, Any]]:
         items = []
         for task, variant in groups:
             body = [row for row in here if (row["task"], row["variant"]) == (task, variant)]
-            if len({row["at"] for row in body}) > 1:
+            if len({row["at"] for row in body if math.isfinite(row["value"])}) > 1:
                 panel = charts.explorer(body, naming.words)
                 ats = sorted({row["at"] for row in body})
                 items.append(

@@ -90,10 +90,21 @@ class Naming:
             "unit": "points" if situation["effect"] == "difference" else "",
             **situation,
             "pointer": pointer("final", "situations", number),
-            "sides": {name: situation.get(name) for name in CONDITION},
+            "sides": {name: situation.get(name) for name in CONDITION} | {"against": self._rival(number, situation)},
             "baseline": None,
         }
         return {**test, "show": lambda value: effects.show(test, value)}
+
+    def _rival(self, number: int, situation: dict[str, Any]) -> str:
+        """Whom a situation compares with, where others of its metric and task compare with somebody else."""
+        tests, found = self.inputs.verdict["final"]["tests"], self.inputs.verdict["final"]["situations"]
+        about = ("criterion", "task", "metric")
+        rivals = {
+            test["against"]
+            for test, other in zip(tests, found, strict=True)
+            if all(other.get(key) == situation.get(key) for key in about)
+        }
+        return str(tests[number]["against"]) if len(rivals) > 1 else ""
 
     def listed(self, parts: Iterable[Any]) -> Markup:
         """Parts with commas between them, each language's own."""

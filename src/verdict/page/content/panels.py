@@ -1,5 +1,6 @@
 """Which charts show a claim's evidence, what each is called, and the gallery that numbers them in page order."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -119,11 +120,11 @@ class Gallery:
             for variable in sorted({row["variable"] for row in here}):
                 for apart, body in _apart([row for row in here if row["variable"] == variable]).items():
                     key = ("curve", source, task, variable, device, tuple(sorted(experiments)), apart)
-                    if key not in made:
+                    if key not in made and _drawable(body):
                         panel = charts.curve(body, words)
                         made[key] = replace(panel, about={**panel.about, **dict(apart)})
             flat = [row for row in rows if row["task"] == task and row["at"] is None]
-            if flat and (metric not in DERIVED or not here):
+            if _drawable(flat) and (metric not in DERIVED or not here):
                 place = ("strip", metric, task, device)
                 together = {row["row"]: row for row in (made[place].rows if place in made else [])}
                 together |= {row["row"]: row for row in flat}
@@ -194,6 +195,11 @@ def _shown_by(panel: charts.Panel, tests: Iterable[dict[str, Any]]) -> list[dict
         for test in tests
         if (test["metric"] in metrics or panel.kind == "parts") and drawn.intersection(test["rows"])
     ]
+
+
+def _drawable(rows: Sequence[Row]) -> bool:
+    """Whether anything was reached at all: a chart of nothing but “never” would be empty."""
+    return any(math.isfinite(row["value"]) for row in rows)
 
 
 def _where(rows: Sequence[Row], **wanted: Any) -> list[Row]:

@@ -50,7 +50,7 @@ def _lines(naming: Naming) -> list[dict[str, Any]]:
     lines: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for test in _tried(naming):
         key = (test["criterion"], test.get("task") or "", test["metric"])
-        chips = naming.chips(test, [name for name in CONDITION if name != "task"], at="/at")
+        chips = naming.chips(test, [*(name for name in CONDITION if name != "task"), "against"], at="/at")
         lines.setdefault(key, []).append({"favoured": test["favoured"], "chips": chips, "effect": naming.effect(test)})
     order = sorted(lines, key=lambda key: (criterion_order(key[0]), task_order(key[1]), key[2]))
     return [
@@ -86,7 +86,7 @@ def chooser(naming: Naming) -> dict[str, Any]:
     named = _named_by_place(tried)
     for test in tried:
         facet = next((name for name, swept in FACETS.items() if test.get("variable") in swept), "")
-        rest = [name for name in CONDITION if name not in ("task", "device")]
+        rest = [*(name for name in CONDITION if name not in ("task", "device")), "against"]
         apart = ("test", "size", "matching", *(() if _family(test) in named else ("variant",)))
         entries.append(
             {
