@@ -152,7 +152,9 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(architecture: str, ho
         process = start(job, tokens, tmp_path / "stopped")
         wait_for(lambda before=before: saved.exists() and saved.stat().st_mtime_ns > before, process)
         process.send_signal(how)
+        asked = time.monotonic()
         said = process.communicate()[1]
+        assert time.monotonic() - asked < 5  # what batch systems wait before they kill is more, but not much
         assert process.returncode == (143 if how == signal.SIGTERM else -how), said
         if how == signal.SIGTERM:
             assert "was stopped at step" in said
@@ -199,6 +201,33 @@ def test_any_step_of_any_objective_can_be_the_last_before_a_stop(
     job = tiny.job(objective, task, objective, "transformer", budget_tokens=6000, batch_tokens=256, validations=5)
     with stopped_after(steps, monkeypatch):
         command.run(job, tokens, tmp_path / "stopped", None)
+    command.run(job, tokens, tmp_path / "stopped", None)
+    command.run(job, tokens, tmp_path / "whole", None)
+    assert_the_same_run(tmp_path / "stopped", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_stop_does_not_wait_for_a_validation(
+    number: int, tokens: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It is broken off, the checkpoint is written, and the run goes on with the same validation: here one in the middle
+    and the last."""
+    job = small("lstm", budget_tokens=4000, validations=3)
+    real, kept, begun = loop.evaluate, signal.getsignal(signal.SIGTERM), 0
+
+    def evaluate(*given: Any) -> Any:
+        nonlocal begun
+        begun += 1
+        if begun == number:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*given)
+
+    monkeypatch.setattr(loop, "evaluate", evaluate)
+    with pytest.raises(StoppedError):
+        command.run(job, tokens, tmp_path / "stopped", None)
+    signal.signal(signal.SIGTERM, kept)
+    assert begun == number
+    assert not (tmp_path / "stopped" / "history.jsonl").exists()
     command.run(job, tokens, tmp_path / "stopped", None)
     command.run(job, tokens, tmp_path / "whole", None)
     assert_the_same_run(tmp_path / "stopped", tmp_path / "whole")
@@ -258,6 +287,12 @@ def test_what_was_good_before_a_divergence_is_kept(tokens: Path, tmp_path: Path,
 
     monkeypatch.setattr(loop, "train_step", spoil)
     command.run(job, tokens, tmp_path / "spoilt", None)
+    assert history(tmp_path / "spoilt")[-1]["step"] == spoilt_at + 1  # the first step that computes with what is spoilt
+    # stopped and gone on with after the step that spoilt it, it says the same
+    with monkeypatch.context() as patch, stopped_after(spoilt_at, patch):
+        command.run(job, tokens, tmp_path / "stopped", None)
+    command.run(job, tokens, tmp_path / "stopped", None)
+    assert_the_same_run(tmp_path / "stopped", tmp_path / "spoilt")
     points = [json.loads(line) for line in (tmp_path / "spoilt" / "history.jsonl").read_text().splitlines()]
     without_time = [{k: v for k, v in point.items() if k != "seconds"} for point in (points[0], whole[0])]
     assert without_time[0] == without_time[1]

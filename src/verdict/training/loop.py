@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -74,12 +74,14 @@ def evaluate(
     training = model.training
     model.eval()
     totals = {"nats": 0.0, "predicted": 0, "bytes": 0}
-    for batch in batches:
-        found = cost(model, move(batch, piece_bytes.device), piece_bytes)
-        totals["nats"] += found.nats.double().item()
-        totals["predicted"] += found.predicted
-        totals["bytes"] += found.bytes
-    model.train(training)  # as it was: what searches with the model afterwards must not find dropout switched on
+    try:
+        for batch in batches:
+            found = cost(model, move(batch, piece_bytes.device), piece_bytes)
+            totals["nats"] += found.nats.double().item()
+            totals["predicted"] += found.predicted
+            totals["bytes"] += found.bytes
+    finally:
+        model.train(training)  # as it was: what searches with the model afterwards must not find dropout switched on
     return totals
 
 
@@ -92,6 +94,10 @@ def loss_of(totals: dict[str, float]) -> float:
 
 class StoppedError(Exception):
     """The run was asked to end (SIGTERM); its checkpoint is written."""
+
+
+class _BrokenOffError(Exception):
+    """SIGTERM came during a validation."""
 
 
 def train(
@@ -110,10 +116,9 @@ def train(
     fingerprint of data, code and the weights the run begins with, so that a checkpoint of others is not taken up.
     Raises ``StoppedError`` after SIGTERM.
 
-    A run whose loss is no longer finite ends there (``Progress.diverged`` is the step at which that was seen): its
-    model is the one last validated, or the untrained one, and its learning curve goes on level to the end of the
-    budget, for more of the same would bring nothing better. Points of that level part have no training loss and no
-    gradient.
+    A run whose loss or gradient is no longer finite ends at that step (``Progress.diverged``): its model is the one
+    last validated, or the untrained one, and its learning curve goes on level to the end of the budget, for more of the
+    same would bring nothing better. Points of that level part have no training loss and no gradient.
     """
     settings, cost = job.training, OBJECTIVES[job.objective]
     optimizer = make_optimizer(model, settings)
@@ -136,16 +141,36 @@ def train(
         now.seconds += time.monotonic() - clock
         clock = time.monotonic()
 
-    def validate() -> bool:
-        """Add a point to the curve, and keep the model; False if the loss is no longer finite."""
+    def is_due() -> bool:
+        """Whether the model is to be validated before the next step."""
+        done = bool(now.history) and now.history[-1]["step"] == now.step
+        return not done and now.tokens >= min((len(now.history) + 1) * every, settings.budget_tokens)
+
+    def score(batches: Iterator[Batch]) -> float:
+        """The loss of the averaged weights."""
+        average.swap()
+        try:
+            return loss_of(evaluate(model, batches, cost, piece_bytes))
+        finally:
+            average.swap()
+
+    def validate(stopped: Callable[[], bool]) -> None:
+        """Add a point to the curve, and keep the model, if it is due; a model without a finite loss is given up.
+
+        A validation may take longer than who stops a run waits: it is broken off and due again when the run goes on.
+        """
         nonlocal clock
+        if not is_due():
+            return
         hold_clock()
-        average.swap()
-        valid_loss = loss_of(evaluate(model, validation.in_order(settings.validation_records), cost, piece_bytes))
-        average.swap()
+        try:
+            valid_loss = score(_until(stopped, validation.in_order(settings.validation_records)))
+        except _BrokenOffError:
+            stop()
         clock = time.monotonic()
-        if not (is_finite() and math.isfinite(valid_loss)):
-            return False
+        if not math.isfinite(valid_loss):
+            give_up()
+            return
         loss, predicted, norm, clipped, steps = now.tally.tolist()
         now.clipped += int(clipped)
         now.history.append(
@@ -164,19 +189,15 @@ def train(
         now.tally.zero_()
         average.keep()
         clock = time.monotonic()
-        return True
-
-    def is_finite() -> bool:
-        """Whether every loss and gradient since the last validation was."""
-        return bool(now.tally.isfinite().all())
 
     def give_up() -> None:
         """End a run that diverged: with the model last validated, and a curve that is level from there."""
         now.diverged = now.step
         average.restore()
-        average.swap()
-        totals = evaluate(model, validation.in_order(settings.validation_records), cost, piece_bytes)
-        average.swap()
+        if now.history:
+            valid_loss = now.history[-1]["valid_loss"]
+        else:
+            valid_loss = score(validation.in_order(settings.validation_records))
         _say(f"{job.name}: the loss is no longer finite at step {now.step}; its model before that is kept")
         for mark in range(len(now.history) + 1, settings.validations + 1):
             tokens = math.ceil(mark * every)
@@ -187,7 +208,7 @@ def train(
                     "flops": round(now.flops * tokens / now.tokens),
                     "seconds": now.seconds * tokens / now.tokens,
                     "train_loss": None,
-                    "valid_loss": loss_of(totals),
+                    "valid_loss": valid_loss,
                     "gradient_norm": None,
                     "clipped_share": None,
                     "learning_rate": settings.learning_rate,
@@ -200,8 +221,12 @@ def train(
         checkpoint.save(saved, fingerprint, model, optimizer, average, now)
         kept = clock = time.monotonic()
 
+    def stop() -> NoReturn:
+        keep()
+        raise StoppedError(f"{job.name} was stopped at step {now.step}; run again to go on from its checkpoint")
+
     def take(batch: Batch) -> None:
-        """One step, counted."""
+        """One step, counted; a model whose loss or gradient is not finite is given up."""
         rate = settings.learning_rate * min(1.0, (now.step + 1) / settings.warmup_steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -222,27 +247,24 @@ def train(
                 torch.ones((), dtype=torch.float64),
             )
         )
+        if not now.tally.isfinite().all():
+            give_up()
 
     with _stop_request() as stopped:
+        validate(stopped)  # of a run that was stopped during one
         while now.tokens < settings.budget_tokens and not now.diverged:
             for number, batch in enumerate(data.epoch(job.seed, now.epoch)):
                 if number < now.batch:
                     continue
                 take(batch)
-                is_due = now.tokens >= min((len(now.history) + 1) * every, settings.budget_tokens)
-                if is_due and not validate():
-                    give_up()
+                if not now.diverged:
+                    validate(stopped)
                 if now.tokens >= settings.budget_tokens or now.diverged:
                     break
-                if (stopped() or time.monotonic() - kept > CHECKPOINT_EVERY) and not is_finite():
-                    give_up()  # weights that are lost already would make a checkpoint that is
-                    break
-                if stopped() or time.monotonic() - kept > CHECKPOINT_EVERY:
-                    keep()
                 if stopped():
-                    raise StoppedError(
-                        f"{job.name} was stopped at step {now.step}; run again to go on from its checkpoint"
-                    )
+                    stop()
+                if time.monotonic() - kept > CHECKPOINT_EVERY:
+                    keep()
                 if time.monotonic() - said > PROGRESS_EVERY:
                     said = time.monotonic()
                     _say(_progress(job, now, (now.tokens - began_tokens) / (said - began)))
@@ -267,6 +289,14 @@ def _stop_request() -> Iterator[Callable[[], bool]]:
         yield lambda: asked
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _until(stopped: Callable[[], bool], batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The batches; raises ``_BrokenOffError`` once a stop is asked for."""
+    for batch in batches:
+        if stopped():
+            raise _BrokenOffError
+        yield batch
 
 
 def _fingerprint(job: Job, precision: str, start_from: str) -> str:
