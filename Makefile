@@ -45,4 +45,4 @@ schemas: setup
 	$(BIN)/python -m verdict.court.form > workflow/schemas/verdict.schema.json
 
 clean:
-	rm -rf data tuning runs measurements results logs reports/index.html mlflow.db .snakemake
+	rm -rf data tuning runs measurements results logs reports/index.html reports/card.png mlflow.db mlflow.db.lock .snakemake

@@ -60,6 +60,12 @@ def release(folder: Path) -> bool:
     return bool(entries and locks)
 
 
+def others(folder: Path) -> list[int]:
+    """The numbers of the processes that have entered themselves and work in the folder."""
+    entries = (folder / OWNERS).glob("*.json")
+    return sorted(int(entry.stem.rpartition("-")[2]) for entry in entries if _may_live(entry))
+
+
 def enter(folder: Path) -> None:
     """Write down that this process works in the folder, until it ends."""
     entry = folder / OWNERS / f"{platform.node()}-{os.getpid()}.json"

@@ -5,6 +5,7 @@ again.
 """
 
 import contextlib
+import errno
 import glob
 import hashlib
 import json
@@ -19,13 +20,24 @@ from typing import Any
 from verdict.errors import UserError
 
 
+#: bytes; with less than this left of a disk a failing write is put down to it
+FULL = 2**16
+
+
 @contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Give an ``OSError`` of a failing write, which names no file, the name of what was being written."""
+def writing(path: Path | str) -> Iterator[None]:
+    """Give an ``OSError`` of a failing write, which names no file, the name of what was being written.
+
+    Libraries hide a full disk behind errors of their own: whatever fails on one becomes the ``OSError`` that it is.
+    """
     try:
         yield
     except OSError as error:
         error.filename = error.filename or str(path)
+        raise
+    except Exception as error:
+        if shutil.disk_usage(Path(path).parent).free < FULL:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         raise
 
 
@@ -62,7 +74,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
     os.close(handle)
     aside = Path(name)
     try:
-        with _naming(path):
+        with writing(path):
             yield aside
         with open(aside, "rb") as written:
             os.fsync(written.fileno())
@@ -82,7 +94,7 @@ def replacing_folder(path: Path | str) -> Iterator[Path]:
     sweep(path)
     aside = Path(tempfile.mkdtemp(prefix=_aside(path, os.getpid()), dir=path.parent))
     try:
-        with _naming(path):
+        with writing(path):
             yield aside
         umask = os.umask(0)
         os.umask(umask)

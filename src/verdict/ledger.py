@@ -9,16 +9,17 @@ A server that does not answer blocks nothing: what it did not take is in the met
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from verdict.errors import UserError, run_command
-from verdict.files import read_json, sha256, write_json
+from verdict.files import read_json, sha256, write_json, writing
 from verdict.metrics import NEVER
 
 #: what MLflow takes in one call
@@ -27,6 +28,8 @@ METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100
 LONGEST = 6000
 #: what MLflow's store keeps for an infinity
 LARGEST = 1.7976931348623157e308
+#: how the address of a store in a file begins
+SQLITE = "sqlite:///"
 
 
 def metric_name(row: dict[str, Any], kind: str) -> str:
@@ -60,6 +63,24 @@ class AwayError(Exception):
 def is_server(uri: str) -> bool:
     """Whether the store is a server, which may be away for a while."""
     return uri.startswith(("http://", "https://"))
+
+
+@contextlib.contextmanager
+def alone(uri: str) -> Iterator[None]:
+    """Nobody else who asks likewise writes into an SQLite store meanwhile; a server sees to that itself.
+
+    Several processes that make the tables of one file at once spoil it, and each would log what all of them have.
+    """
+    if not uri.startswith(SQLITE):
+        yield
+        return
+    from filelock import FileLock
+
+    path = Path(uri.removeprefix(SQLITE))
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            yield
 
 
 class Ledger:
@@ -146,7 +167,8 @@ def run(metrics: list[Path], cards: list[Path], machine: Path, uri: str, out: Pa
     told: dict[str, Any] = {"runs": {}, "experiments": {}, "tracking_uri": _without_password(uri)}
     pending = False
     try:
-        write_runs(Ledger(uri), metrics, cards, machine, told)
+        with alone(uri):
+            write_runs(Ledger(uri), metrics, cards, machine, told)
     except AwayError as away:
         pending = True
         print(

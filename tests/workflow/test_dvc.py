@@ -2,9 +2,14 @@
 other has nothing to do.
 """
 
+import json
+import os
 import random
 import shutil
 import signal
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,15 +24,47 @@ def weights(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.glob("runs/**/model.safetensors")}
 
 
+def trained(folder: Path) -> list[Path]:
+    """The weights of a folder in the order in which their trainings began."""
+    began = {path: json.loads(path.read_text())["started"] for path in folder.glob("runs/**/metrics.json")}
+    return [path.with_name("model.safetensors").relative_to(folder) for path in sorted(began, key=began.__getitem__)]
+
+
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, soak.Disturbed]:
-    """A clean clone in which ``snakemake`` was killed five times."""
+def killed(smoke: Clone, tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, soak.Disturbed]:
+    """A clean clone in which the training that ``snakemake`` elsewhere began last is made first and alone, on one core,
+    and ``snakemake`` was then killed five times."""
     clone = Clone(tmp_path_factory.mktemp("dvc"))
+    clone.call("snakemake", "--cores", "1", str(trained(smoke.folder)[-1]))
     return clone, soak.disturb(clone.folder, 5, random.Random(), 20.0)
 
 
 @pytest.fixture(scope="module")
-def reproduced(killed: tuple[Clone, soak.Disturbed]) -> Clone:
+def orphaned(killed: tuple[Clone, soak.Disturbed]) -> str:
+    """What ``dvc repro`` says after another one was killed whose ``snakemake`` still works; that is ended then, too."""
+    folder = killed[0].folder
+    process = subprocess.Popen(
+        ["dvc", "repro"], cwd=folder, env=soak.environment(), start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    wait_until(lambda: bool(list((folder / ".snakemake/locks").glob("*"))))
+    process.kill()
+    process.wait()
+    told = killed[0].call("dvc", "repro", fails=True)
+    os.killpg(process.pid, signal.SIGTERM)
+    wait_until(lambda: not list((folder / ".snakemake/owners").glob("*")))
+    return told
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    limit = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def reproduced(killed: tuple[Clone, soak.Disturbed], orphaned: str) -> Clone:
     """The clone that was killed, in which ``dvc repro`` has then run."""
     clone, found = killed
     soak.finish(clone.folder, found, ("dvc", "repro"))
@@ -43,6 +80,18 @@ def test_a_run_that_was_killed_anywhere_ends_as_if_it_had_not_been(
     for kill in killed[1].kills:
         if kill.number == signal.SIGINT:
             assert "Traceback" not in kill.said
+
+
+def test_dvc_killed_over_its_workflow_leaves_it_at_work_and_says_so(orphaned: str) -> None:
+    assert "works in this folder; to write here too, wait until it has ended" in orphaned
+    assert "Traceback" not in orphaned
+
+
+def test_the_order_of_jobs_does_not_matter(reproduced: Clone, smoke: Clone) -> None:
+    one, other = trained(smoke.folder), trained(reproduced.folder)
+    assert one[-1] == other[0]
+    assert sorted(one) == sorted(other)
+    assert list(soak.differences(smoke.folder, reproduced.folder)) == []
 
 
 def test_both_tools_give_the_same_models_and_leave_each_other_nothing_to_do(reproduced: Clone, smoke: Clone) -> None:

@@ -16,6 +16,12 @@ if complaint := environment.complaint(Path.cwd()):
     raise WorkflowError(complaint)
 if environment.release(Path.cwd()):
     print("An earlier run was killed; its lock is removed.", file=sys.stderr)
+# no error: looking (-n, --dag) is allowed, and whoever wants to write finds Snakemake's lock
+for process in environment.others(Path.cwd()):
+    print(
+        f"Another snakemake (process {process}) works in this folder; to write here too, wait until it has ended.",
+        file=sys.stderr,
+    )
 environment.enter(Path.cwd())
 
 from verdict.errors import UserError

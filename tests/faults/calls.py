@@ -1,0 +1,94 @@
+"""A tiny world's jobs as the command lines that the workflow calls."""
+
+import functools
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import tiny
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A command line and the files it leaves in the folder it writes into; those may hold times."""
+
+    command: list[str]
+    made: list[str]
+
+
+def module(name: str, *arguments: object) -> list[str]:
+    return [sys.executable, "-m", f"verdict.{name}", *map(str, arguments)]
+
+
+@functools.cache
+def gathered(world: Path) -> Path:
+    """The world's evidence and verdict."""
+    out = world.parent / f"{world.name}-results"
+    for call in (_evidence(world)(out), _judge(out)(out)):
+        subprocess.run(call.command, check=True, capture_output=True)
+    return out
+
+
+def calls(world: Path) -> dict[str, Callable[[Path], Call]]:
+    """Every kind of job: given the folder to write into, the call."""
+    results = gathered(world)
+    return {
+        "tokens": lambda out: Call(
+            module("tokens", "--corpus", world / "corpus/lm", "--vocabulary", 280, "--out", out / "tokens"),
+            ["tokens/tokens.json", "tokens/train.text.npy"],
+        ),
+        "tuning": lambda out: Call(
+            module("training.tuning", "--trials", _jobs("tuning"), "--tokens", world / "tokens/lm",
+                   "--out", out / "lstm.json"),
+            ["lstm.json"],
+        ),
+        "training": lambda out: Call(
+            module("training", "--jobs", _jobs("lm"), "--tokens", world / "tokens/lm", "--runs", out),
+            [f"lm/lstm/s0/{name}" for name in ("model.safetensors", "model.json", "history.jsonl", "metrics.json")],
+        ),
+        "baselines": lambda out: Call(
+            module("measure.baselines", "--settings",
+                   json.dumps({"task": "lm", "objectives": ["language_model"], "window": 16, "batch_tokens": 512}),
+                   "--corpus", world / "corpus/lm", "--tokens", world / "tokens/lm", "--out", out / "lm.json"),
+            ["lm.json"],
+        ),
+        "evidence": _evidence(world),
+        "judge": _judge(results),
+        "ledger": lambda out: Call(
+            ["env", f"MLFLOW_TRACKING_URI=sqlite:///{out}/mlflow.db",
+             *module("ledger", "--metrics", *tiny.metrics_of(world), "--machine", world / "results/machine.json",
+                     "--out", out / "ledger.json")],
+            ["ledger.json"],
+        ),
+        "page": lambda out: Call(
+            module("page", "--evidence", results / "evidence.parquet", "--history", results / "history.parquet",
+                   "--verdict", results / "verdict.json", "--claims", ROOT / "claims.yaml",
+                   "--machine", world / "results/machine.json", "--out", out / "index.html"),
+            ["index.html"],
+        ),
+    }  # fmt: skip
+
+
+def _jobs(stage: str) -> str:
+    return json.dumps([tiny.job(stage, "lm", "language_model", "lstm").to_dict()])
+
+
+def _evidence(world: Path) -> Callable[[Path], Call]:
+    runs = sorted(path.parent for path in world.glob("runs/*/*/*/history.jsonl"))
+    return lambda out: Call(
+        module("evidence", "--metrics", *tiny.metrics_of(world), "--runs", *runs, "--out", out),
+        ["evidence.parquet", "evidence.csv", "history.parquet", "scores.json"],
+    )
+
+
+def _judge(results: Path) -> Callable[[Path], Call]:
+    return lambda out: Call(
+        module("judge", "--evidence", results / "evidence.parquet", "--claims", ROOT / "claims.yaml",
+               "--out", out / "verdict.json"),
+        ["verdict.json"],
+    )  # fmt: skip
