@@ -19,7 +19,6 @@ from typing import Any
 
 from verdict.errors import UserError
 
-
 #: bytes; with less than this left of a disk a failing write is put down to it
 FULL = 2**16
 

@@ -2,9 +2,9 @@
 
     unshare --map-root-user --mount python small_disk.py FOLDER FREE_BYTES COMMAND…
 
-Mounts a tmpfs over FOLDER that nobody else sees, copies what was there into it, and fills it up to FREE_BYTES. Prints as
-JSON what either run ended with and said, and which files the first has changed; what lies in the folder in the end is
-put back.
+Mounts a tmpfs over FOLDER that nobody else sees, copies what was there into it, and fills it up to FREE_BYTES. Prints
+as JSON what either run ended with and said, and which files the first has changed; what lies in the folder in the end
+is put back.
 """
 
 import json
