@@ -37,6 +37,7 @@ class Report:
     def __init__(self, run: str, job: dict[str, Any], **common: Any) -> None:
         self.run, self.job, self.common = run, job, common
         self.started = time.time()
+        self.clock = time.monotonic()  # the other may be set meanwhile
         self.rows: list[dict[str, Any]] = []
 
     def add(self, metric: str, value: float, unit: str, better: str, **columns: Any) -> None:
@@ -53,4 +54,4 @@ class Report:
     def write(self, path: Path, **more: Any) -> None:
         """Write metrics.json; ``more`` stands in it beside the rows."""
         told = {"run": self.run, "job": self.job, "rows": self.rows, **more}
-        write_json(path, {**told, "started": self.started, "seconds": time.time() - self.started})
+        write_json(path, {**told, "started": self.started, "seconds": time.monotonic() - self.clock})

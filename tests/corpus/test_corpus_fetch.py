@@ -2,12 +2,14 @@
 
 import json
 import os
+import threading
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from made import Server, send, sha, zipped
 
+from verdict.corpus import fetch as fetching
 from verdict.corpus.fetch import fetch
 from verdict.corpus.index import Index, hide_secret, index_from
 from verdict.corpus.spec import OwnFile, PackageFile, WebFile
@@ -54,6 +56,32 @@ def test_an_interrupted_download_is_continued(server: Server, tmp_path: Path) ->
     assert len(server.asked) == 3, "what is in the cache is not asked for again"
     found.path.write_bytes(b"damaged")
     assert fetch(web(server), tmp_path, pause=0).path.read_bytes() == DATA, "a damaged cache is mended"
+
+
+def test_a_server_that_stalls_is_not_waited_for(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Before the first byte, and in the middle."""
+    monkeypatch.setattr(fetching, "TIMEOUT", (5, 0.5))
+    released = threading.Event()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        number, wanted = len(server.asked), handler.headers.get("Range")
+        if number == 2:
+            send(handler, DATA, int(wanted[6:-1]) if wanted else None, cut=600_000)
+            handler.wfile.flush()
+        if number < 3:
+            released.wait(30)
+        else:
+            send(handler, DATA, int(wanted[6:-1]) if wanted else None)
+
+    server.answer = answer
+    try:
+        assert fetch(web(server), tmp_path, pause=0).path.read_bytes() == DATA
+    finally:
+        released.set()
+    assert capfd.readouterr().err.count("the server took too long") == 2
+    assert [bool(wanted) for _, wanted in server.asked] == [False, False, True]
 
 
 def test_a_later_command_continues_where_an_earlier_gave_up(server: Server, tmp_path: Path) -> None:
