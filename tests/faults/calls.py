@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,9 @@ from pathlib import Path
 import tiny
 
 ROOT = Path(__file__).parents[2]
+#: in a name space of its own a process may mount what nobody else sees
+UNSHARE = ("unshare", "--map-root-user", "--mount")
+KINDS = ("tokens", "tuning", "training", "baselines", "evidence", "judge", "ledger", "page")
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,11 @@ class Call:
 
     command: list[str]
     made: list[str]
+
+
+def may_mount() -> bool:
+    """Whether this system allows that."""
+    return bool(shutil.which("unshare")) and not subprocess.run([*UNSHARE, "true"], capture_output=True).returncode
 
 
 def module(name: str, *arguments: object) -> list[str]:

@@ -1,18 +1,13 @@
 """A disk that is full: one sentence, nothing half-made, and the same command goes on once there is room."""
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from calls import Call, calls
-
-UNSHARE = ("unshare", "--map-root-user", "--mount")
-KINDS = ("tokens", "tuning", "training", "baselines", "evidence", "judge", "ledger", "page")
-may_mount = shutil.which("unshare") and not subprocess.run([*UNSHARE, "true"], capture_output=True).returncode
+from calls import KINDS, UNSHARE, Call, calls, may_mount
 
 
 def on_a_small_disk(folder: Path, free: int, command: list[str]) -> dict[str, Any]:
@@ -24,7 +19,7 @@ def on_a_small_disk(folder: Path, free: int, command: list[str]) -> dict[str, An
     return json.loads(done.stdout)
 
 
-@pytest.mark.skipif(not may_mount, reason="this system lets nobody mount a file system of their own")
+@pytest.mark.skipif(not may_mount(), reason="this system lets nobody mount a file system of their own")
 @pytest.mark.parametrize("free", [0, 8192])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_full_disk(kind: str, free: int, world: Path, tmp_path: Path):

@@ -32,8 +32,8 @@ def trained(folder: Path) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def killed(smoke: Clone, tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, soak.Disturbed]:
-    """A clean clone in which the training that ``snakemake`` elsewhere began last is made first, on one core, beside one
-    that cannot be, and ``snakemake`` was then killed five times."""
+    """A clean clone in which the training that ``snakemake`` elsewhere began last is made first, on one core, beside
+    one that cannot be, and ``snakemake`` was then killed five times."""
     clone = Clone(tmp_path_factory.mktemp("dvc"))
     first, *_, last = map(str, trained(smoke.folder))
     obstacle = clone.folder / "runs" / Path(first).parts[1]

@@ -2,9 +2,9 @@
 
 import base64
 import json
+import math
 import os
 import random
-import math
 import subprocess
 import sys
 from pathlib import Path
