@@ -3,8 +3,8 @@
     python benchmarks/rounding.py runs/lm_tiny runs/reversal        (after a run; a few minutes)
 
 Trains the runs of stages again as other machines would: with the instructions of an older processor (AVX2), without
-bfloat16, and both. Prints how far their last validation loss lies from that of the runs as they are, beside the standard
-deviation over seeds: rounding is noise like a seed's, so the intervals that the page prints should hold on both.
+bfloat16, and both. Prints how far their last validation loss lies from that of the runs as they are, beside the
+standard deviation over seeds: rounding is noise like a seed's, so the intervals that the page prints should hold on both.
 """
 
 import argparse
@@ -59,10 +59,8 @@ def main() -> None:
                 for job in jobs
             ]
             apart = max(abs(one - other) for one, other in zip(found, kept, strict=True))
-            print(
-                f"| {architecture.parent.name} | {architecture.name} | {name} | {len(jobs)} | {apart:.2g} | {spread:.2g} |",
-                flush=True,
-            )
+            cells = (architecture.parent.name, architecture.name, name, len(jobs), f"{apart:.2g}", f"{spread:.2g}")
+            print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
 
 if __name__ == "__main__":
