@@ -4,7 +4,8 @@
 
 Trains the runs of stages again as other machines would: with the instructions of an older processor (AVX2), without
 bfloat16, and both. Prints how far their last validation loss lies from that of the runs as they are, beside the
-standard deviation over seeds: rounding is noise like a seed's, so the intervals that the page prints should hold on both.
+standard deviation over seeds: rounding is noise like a seed's, so the page's intervals should hold there
+too.
 """
 
 import argparse
