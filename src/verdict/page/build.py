@@ -49,7 +49,7 @@ _SIGNS = {
     "not_tried": "○",
 }
 _SCRIPT_WORDS = ("chooser.any", "figure.never", "claim.copied", "table.replicate", "table.run", "table.model")
-METHOD_NOTES = ("one_path", "same_budget", "replicates", "pairing", "bytes", "alone", "margins", "cover")
+METHOD_NOTES = ("one_path", "same_budget", "replicates", "pairing", "bytes", "alone", "machines", "margins", "cover")
 
 
 def render(inputs: Inputs, words: Words, card: str | None = None) -> str:
