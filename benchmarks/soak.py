@@ -35,6 +35,8 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 #: experiments and metrics that measure time or memory, which no two runs share
 TIMED = ("speed", "generation", "cost", "implementation", "device", "time_to_quality", "parallelism")
 TIMED_METRICS = ("train_seconds", "peak_memory_bytes")
+#: files that two runs have in common to the bit
+COMPARED = ("runs/**/model.safetensors", "data/**/*.jsonl", "data/**/*.npy", "runs/**/outputs.jsonl")
 #: seconds that a run has to end in once it was hit
 PATIENCE = 120.0
 
@@ -163,7 +165,7 @@ def finish(folder: Path, found: Disturbed, command: Sequence[str] = COMMAND) -> 
 
 def differences(one: Path, other: Path) -> Iterator[str]:
     """What two finished runs do not have in common."""
-    for pattern in ("runs/**/model.safetensors", "data/**/*.jsonl", "data/**/*.npy", "runs/**/outputs.jsonl"):
+    for pattern in COMPARED:
         names = {path.relative_to(one) for path in one.glob(pattern)} | {
             path.relative_to(other) for path in other.glob(pattern)
         }
@@ -233,6 +235,11 @@ def main() -> None:
             clone(disturbed)
     print(table(found))
     print(f"\n{len(found.kills)} kills survived; files that differ: {len(different)}; made twice: {len(found.remade)}")
+    sizes = [path.stat().st_size for pattern in COMPARED for path in calm.glob(pattern)]
+    rows = len(untimed(pl.read_parquet(calm / "results/evidence.parquet")))
+    print(
+        f"compared with a run that nobody disturbed: {len(sizes)} files, {sum(sizes):,} bytes; {rows:,} rows of evidence"
+    )
     for name in (*different, *found.remade):
         print(f"- {name}")
     if not given.folder:
