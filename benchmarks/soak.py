@@ -237,9 +237,7 @@ def main() -> None:
     print(f"\n{len(found.kills)} kills survived; files that differ: {len(different)}; made twice: {len(found.remade)}")
     sizes = [path.stat().st_size for pattern in COMPARED for path in calm.glob(pattern)]
     rows = len(untimed(pl.read_parquet(calm / "results/evidence.parquet")))
-    print(
-        f"compared with a run that nobody disturbed: {len(sizes)} files, {sum(sizes):,} bytes; {rows:,} rows of evidence"
-    )
+    print(f"compared with an undisturbed run: {len(sizes)} files, {sum(sizes):,} bytes; {rows:,} rows of evidence")
     for name in (*different, *found.remade):
         print(f"- {name}")
     if not given.folder:
