@@ -10,7 +10,6 @@ A server that does not answer blocks nothing: what it did not take is in the met
 
 import argparse
 import contextlib
-import json
 import os
 import re
 import sys
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from verdict.errors import UserError, run_command
-from verdict.files import read_json, sha256, write_json, writing
+from verdict.files import read_json, read_json_lines, sha256, write_json, writing
 from verdict.metrics import NEVER
 
 #: what MLflow takes in one call
@@ -212,7 +211,7 @@ def _points(experiment: str, path: Path) -> list[dict[str, Any]]:
     """The learning curve of a training; other jobs have none."""
     if experiment != "train":
         return []
-    return [json.loads(line) for line in (path.parent / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    return list(read_json_lines(path.parent / "history.jsonl"))
 
 
 def _tags(
