@@ -2,21 +2,26 @@
 
 import errno
 import json
+import re
 import sys
 from collections.abc import Callable
 
 #: characters of a sentence; of a longer one the middle is left out
 LONGEST = 900
+_SECRET = re.compile(
+    r"(?<=://)[^/\s]+@|(?<=[?&])((?:[\w-]*(?:passw|token|secret|key)[\w-]*|pwd|sig(?:nature)?)=)[^&\s#]+", re.IGNORECASE
+)
 
 
 class UserError(Exception):
     """Something the user can mend: the message names the file or key and says what to do.
 
-    Whatever of the user's is quoted in it, it is one line of moderate length that can be read.
+    Whatever of the user's is quoted in it, it is one line of moderate length that can be read, and no address in it
+    bears a password.
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(readable(message))
+        super().__init__(readable(without_secrets(message)))
 
     __str__ = Exception.__str__  # also of what is a KeyError too, which would add quotation marks
 
@@ -30,6 +35,11 @@ def readable(text: str, longest: int = LONGEST) -> str:
         text = "; ".join(filter(None, (line.strip() for line in text.splitlines())))
     text = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
     return text if len(text) <= longest else f"{text[:half]} … {text[-half:]}"
+
+
+def without_secrets(text: str) -> str:
+    """A text without the names, passwords and tokens that addresses in it carry, fit to be shown."""
+    return _SECRET.sub(lambda found: f"{found[1]}…" if found[1] else "", text)
 
 
 def run_command(main: Callable[[], None]) -> None:

@@ -168,7 +168,7 @@ def _check(store: Path) -> None:
     """Raises ``UserError`` if MLflow cannot be started over the store."""
     if not store.is_file():
         uri = os.environ.get("MLFLOW_TRACKING_URI")
-        other = f"the runs are in MLFLOW_TRACKING_URI, {uri.split('@')[-1]}" if uri else "run `snakemake --cores all`"
+        other = f"the runs are in MLFLOW_TRACKING_URI, {uri}" if uri else "run `snakemake --cores all`"
         raise UserError(f"{store} does not exist; {other}, or leave out --mlflow")
     if importlib.util.find_spec("mlflow") is None:
         raise UserError("the package mlflow is not installed; run `pip install -e .`, or leave out --mlflow")

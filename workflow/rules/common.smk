@@ -1,6 +1,7 @@
 # What the rules share. Takes params.yaml (as `config`); leaves the settings, lists of files and what jobs depend on.
 
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -34,6 +35,11 @@ try:
     SETTINGS = resolve(config)
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+# models on disk may name these mixers by import path, and no others
+os.environ["VERDICT_MIXERS"] = " ".join(
+    sorted({one.mixer for one in SETTINGS.architectures.values() if ":" in one.mixer})
+)
 
 ALGORITHMS = sorted(
     {stage.task for stage in SETTINGS.stages.values() if stage.objective == "answers"}

@@ -3,6 +3,7 @@
 import difflib
 import re
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from packaging.utils import (
     InvalidSdistFilename,
@@ -85,6 +86,13 @@ class WebFile(Settings):
     url: Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+/\S+$")]
     sha256: Sha256
     members: list[Line] = []
+
+    @field_validator("url")
+    @classmethod
+    def _published(cls, value: str) -> str:
+        if "@" in urlsplit(value).netloc:
+            raise ValueError("the address has a name or password in it, and the page shows it; take a mirror instead")
+        return value
 
 
 class OwnFile(Settings):

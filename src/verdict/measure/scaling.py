@@ -29,9 +29,8 @@ from verdict.errors import UserError, run_command
 from verdict.files import read_json, read_json_lines
 from verdict.measure.curves import Point, cost_to_reach, loss_at
 from verdict.metrics import Report, read_rows
-from verdict.models.families import InnerWidths
-from verdict.models.settings import Architecture, Shape
 from verdict.models.sizes import inference_floats, skeleton
+from verdict.training import store
 
 #: how far beyond the tokens that were measured a law is believed, as a factor
 REACH = 10.0
@@ -96,10 +95,8 @@ def read_curve(folder: Path, settings: Settings) -> Curve:
     points = list(read_json_lines(folder / "history.jsonl"))
     if not points:
         raise UserError(f"{folder}/history.jsonl is empty; remove {folder} and run again")
-    built = read_json(folder / "model.json")
-    shape = filled(Shape, built["shape"], f"{folder}/model.json: shape")
-    architecture = filled(Architecture, built["architecture"], f"{folder}/model.json: architecture")
-    model = skeleton(architecture, shape, [InnerWidths(*inner) for inner in built["inner"]])
+    architecture, shape, inner = store.described(folder)
+    model = skeleton(architecture, shape, inner)
     source = settings.context if shape.family == "encoder_decoder" else 0
     floats = inference_floats(model, settings.texts, settings.context, source)
     return Curve(job["stage"], job["architecture_name"], job["seed"], job["size"], counted[0], floats, points)

@@ -24,17 +24,7 @@ def load_array(path: Path, mapped: bool = False) -> np.ndarray:
         found = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist; run the step that makes it, or name another folder") from error
-    except (
-        ValueError,
-        EOFError,
-        OSError,
-        SyntaxError,
-        TypeError,
-        KeyError,
-        OverflowError,
-        TokenError,
-        BadZipFile,
-    ) as error:
+    except _DAMAGED as error:
         raise UserError(f"{path} is damaged ({error}); remove {path.parent} and run again") from error
     if not isinstance(found, np.ndarray) or found.ndim != 1 or found.dtype.kind not in "iub":
         raise UserError(f"{path} is damaged (it holds no row of numbers); remove {path.parent} and run again")
