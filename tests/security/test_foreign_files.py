@@ -1,4 +1,4 @@
-"""Files that come from somebody else run nothing: pickles in the place of weights and arrays, and models that name code."""
+"""Files that come from somebody else run nothing: pickles in the place of weights, and models that name code."""
 
 import io
 import json
@@ -135,6 +135,6 @@ def test_tables_that_are_none_of_ours_are_told(tmp_path: Path) -> None:
     """A Parquet file may hold binary values, which stay bytes."""
     planted = tmp_path / "planted"
     pl.DataFrame({"value": [pickled(planted)]}).write_parquet(tmp_path / "e.parquet")
-    with pytest.raises(UserError, match="e.parquet"):
+    with pytest.raises(UserError, match=r"e\.parquet"):
         evidence.read(tmp_path / "e.parquet")
     assert not planted.exists()

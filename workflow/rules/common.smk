@@ -79,8 +79,8 @@ wildcard_constraints:
         name for name, stage in SETTINGS.stages.items() if stage.objective == "answers"
     )
     or "none",
-    stage="[a-z][a-z0-9_]*",
-    architecture="[a-z][a-z0-9_]*",
+    stage="|".join(STAGES),
+    architecture="|".join(SETTINGS.architectures),
     seed="[0-9]+",
 
 
