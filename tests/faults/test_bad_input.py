@@ -102,3 +102,15 @@ def test_a_line_of_a_megabyte_is_a_text_like_others(tmp_path: Path, letters: str
     data = "\n".join(lines).encode()
     made = inputs.Corpus("lm", {**commands.SPEC}, {"mine.txt": data}, "a long line", 270)
     assert try_corpus(made, tmp_path) == Outcome("accepted")
+
+
+def test_every_command_runs_under_the_wrapper_that_ends_it_in_one_sentence() -> None:
+    """``job`` runs another module's ``main``, and the command ``verdict`` wraps its own."""
+    without = {"src/verdict/job.py", "src/verdict/__main__.py"}
+    found = 0
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        _, asked, rest = path.read_text(encoding="utf-8").partition('\nif __name__ == "__main__":\n')
+        if asked and path.relative_to(ROOT).as_posix() not in without:
+            assert rest == "    run_command(main)\n", path
+            found += 1
+    assert found > 20
