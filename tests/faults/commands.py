@@ -235,5 +235,5 @@ def command_kind(world: Path) -> Kind:
     return Kind(
         lambda chance: inputs.command(known, chance, lambda name: (world / name).read_bytes()),
         lambda made, folder: try_command(made, folder, world),
-        "`main` of every module",
+        "`main` of 24 commands",
     )
