@@ -1,7 +1,6 @@
 # What the rules share. Takes params.yaml (as `config`); leaves the settings, lists of files and what jobs depend on.
 
 import json
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -36,10 +35,7 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-# models on disk may name these mixers by import path, and no others
-os.environ["VERDICT_MIXERS"] = " ".join(
-    sorted({one.mixer for one in SETTINGS.architectures.values() if ":" in one.mixer})
-)
+environment.trust(one.mixer for one in SETTINGS.architectures.values())
 
 ALGORITHMS = sorted(
     {stage.task for stage in SETTINGS.stages.values() if stage.objective == "answers"}
