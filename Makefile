@@ -2,13 +2,15 @@
 # make test       the same set-up and what the tests need, then all tests
 # make check      style, types, workflow lint
 # make schemas    workflow/schemas/ from the types of params.yaml, claims.yaml and verdict.json
+# make licences   docs/licences.md from the installed packages and the corpora's entries
+# make audit      known weaknesses of the locked packages, as the package index's advisory service tells them
 # make clean      remove everything that a run left
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: verdict test check setup setup-dev schemas clean
+.PHONY: verdict test check setup setup-dev schemas licences audit clean
 
 verdict: setup
 	$(BIN)/snakemake --cores all
@@ -43,6 +45,12 @@ schemas: setup
 	$(BIN)/python -c "import json; from verdict.settings import schema; print(json.dumps(schema(), indent=2, ensure_ascii=False))" > workflow/schemas/params.schema.json
 	$(BIN)/python -m verdict.court.claims --schema > workflow/schemas/claims.schema.json
 	$(BIN)/python -m verdict.court.form > workflow/schemas/verdict.schema.json
+
+licences: setup
+	$(BIN)/python -m verdict.licences > docs/licences.md
+
+audit: setup-dev
+	$(BIN)/python tests/audit.py
 
 clean:
 	rm -rf data tuning runs measurements results logs reports/index.html reports/card.png mlflow.db mlflow.db.lock .snakemake

@@ -14,7 +14,7 @@ import pytest
 from tiny import metrics_of
 
 from verdict import ledger
-from verdict.errors import UserError
+from verdict.errors import UserError, without_secrets
 from verdict.files import read_json, write_json
 from verdict.ledger import LARGEST, Ledger, flatten, metric_name
 from verdict.metrics import NEVER
@@ -134,9 +134,9 @@ def test_what_did_not_change_is_not_logged_again_and_what_did_supersedes(
 
 
 def test_a_password_in_the_stores_address_is_not_published():
-    assert ledger._without_password("https://me:secret@host:5000/x") == "https://host:5000/x"
-    assert ledger._without_password("sqlite:///mlflow.db") == "sqlite:///mlflow.db"
-    assert "p@ss" not in ledger._without_password("https://me:p@ss@host/x")
+    assert without_secrets("https://me:secret@host:5000/x") == "https://host:5000/x"
+    assert without_secrets("sqlite:///mlflow.db") == "sqlite:///mlflow.db"
+    assert "p@ss" not in without_secrets("https://me:p@ss@host/x")
 
 
 def test_a_store_that_cannot_be_is_told():

@@ -79,9 +79,9 @@ def test_a_stage_compares_architectures_under_the_same_settings():
 
 
 def test_an_edition_is_laid_over_the_rest():
-    told = changed("stages", "lm", "training", "budget_tokens", 7777, edition=True)
+    told = changed("stages", "lm", "training", "budget_tokens", 77_777, edition=True)
     found = resolve(told)
-    assert found.stages["lm"].training.budget_tokens == 7777
+    assert found.stages["lm"].training.budget_tokens == 77_777
     assert found.stages["lm"].training.window == resolve(TOLD).stages["lm"].training.window
 
 
@@ -200,7 +200,7 @@ def test_a_missing_key_is_named(path: tuple[str, ...]):
         (("stages", "finetuning", "start"), "pretrainin", ["stages.finetuning.start", "pretrainin"]),
         (("stages", "finetuning", "start"), "finetuning", ["no other stage"]),
         (("stages", "finetuning", "start"), "lm", ["stages.finetuning", "lm", "differ"]),
-        (("stages", "finetuning", "width"), 64, ["differ in task, width or parameters"]),
+        (("stages", "finetuning", "width"), 64, ["differ in task, family, width or parameters"]),
         (("stages", "pretraining", "architectures"), ["lstm"], ["start pretraining does not train", "transformer"]),
         (("stages", "lm", "objective"), "masked", ["stages.lm", "masked_encoder"]),
         (("stages", "scratch", "task"), "lm", ["lm", "classification"]),
@@ -249,7 +249,7 @@ def test_an_edition_that_changes_no_keys_is_told(change: Any):
         (b"- 1\n- 2\n", "no mapping"),
         (b"", "no mapping"),
         (b"a: 2024-99-99\n", "correct it"),
-        (b"a: \x00\n", "correct it"),
+        (b"b: 1\na: \x00\n", r"line 2: YAML has no character U\+0000; remove it"),
         (b"a: " + b"[" * 5000, "correct it"),
     ],
 )

@@ -1,6 +1,7 @@
 """YAML that people write (params.yaml, claims.yaml): read strictly, checked by types, one sentence for an error."""
 
 import difflib
+import math
 import types
 import typing
 from collections.abc import Hashable
@@ -13,22 +14,30 @@ from pydantic import BaseModel, ValidationError
 from verdict.errors import UserError
 
 Document = TypeVar("Document", bound=BaseModel)
+#: values that a document may hold when its aliases are written out; params.yaml has 3,000
+MOST_VALUES = 200_000
 
 
 def read(path: Path | str) -> Any:
-    """What a YAML file says. Raises ``UserError`` naming the file and line if it is missing or no YAML in UTF-8, or if
-    a key stands twice."""
+    """What a YAML file says. Raises ``UserError`` naming the file and line if it is missing or no YAML in UTF-8, if a
+    key stands twice, or if aliases make it endless."""
     try:
         return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Loader)
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist; run from the folder that holds it, or name it") from error
+    except (IsADirectoryError, NotADirectoryError) as error:
+        raise UserError(f"{path} is no file; name the YAML file itself") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f" line {mark.line + 1}" if mark else ""
         raise UserError(f"{path}{place}: {error.problem or 'this is not YAML'}; correct it") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except yaml.reader.ReaderError as error:
+        line = _line_of(Path(path), error.position)
+        raise UserError(f"{path} line {line}: YAML has no character U+{error.character:04X}; remove it") from error
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError, AttributeError) as error:
+        # what YAML's own constructors of dates, numbers and sets stumble over
         raise UserError(f"{path} is not YAML ({error}); correct it") from error
 
 
@@ -59,9 +68,20 @@ def explain(error: ValidationError, model: type[BaseModel], content: Any, under:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":
         return f"{place}: {message}" if place else message
-    found = problem["input"]
-    shown = f", not {found!r}" if isinstance(found, str | int | float | bool | type(None)) else ""
-    return f"'{place}' is not accepted: {message[0].lower()}{message[1:]}{shown}"
+    found = shown(problem["input"])
+    if not place:
+        return f"the document must be a mapping of keys to values{found and ', not' + found}"
+    return f"'{place}' is not accepted: {message[0].lower()}{message[1:]}{found and ', not' + found}"
+
+
+def shown(value: Any) -> str:
+    """A wrong value as a sentence may show it, after a space; "" for what is no single value."""
+    if not isinstance(value, str | int | float | bool | type(None)):
+        return ""
+    if isinstance(value, int) and abs(value) > 10**30:
+        return f" a number of {math.floor(math.log10(abs(value))) + 1} digits"  # Python refuses to write some of them
+    text = repr(value)
+    return f" {text if len(text) <= 80 else text[:60] + '…'}"
 
 
 def _place(location: tuple[int | str, ...], content: Any) -> str:
@@ -99,8 +119,42 @@ def _keys_beside(model: type[BaseModel], location: tuple[int | str, ...]) -> lis
     return []
 
 
+def _line_of(path: Path, position: int) -> int:
+    return path.read_text(encoding="utf-8").count("\n", 0, position) + 1
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML in which a key may stand only once: a silently dropped claim would be the worst misprint."""
+    """YAML in which a key may stand only once: a silently dropped claim would be the worst misprint.
+
+    Aliases may not multiply without bounds ("billion laughs"), nor stand inside what they stand for.
+    """
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None:
+            self._measure(node, {}, set())
+        return node
+
+    def _measure(self, node: yaml.Node, sizes: dict[int, int], open_nodes: set[int]) -> int:
+        """How many values a node stands for when aliases are written out."""
+        if id(node) in open_nodes:
+            raise yaml.MarkedYAMLError(
+                problem="an alias stands inside what it stands for", problem_mark=node.start_mark
+            )
+        if id(node) not in sizes:
+            inside: list[yaml.Node] = []
+            if isinstance(node, yaml.MappingNode):
+                inside = [part for pair in node.value for part in pair]
+            elif isinstance(node, yaml.SequenceNode):
+                inside = node.value
+            open_nodes.add(id(node))
+            sizes[id(node)] = 1 + sum(self._measure(part, sizes, open_nodes) for part in inside)
+            open_nodes.discard(id(node))
+            if sizes[id(node)] > MOST_VALUES:
+                raise yaml.MarkedYAMLError(
+                    problem=f"aliases make more than {MOST_VALUES:,} values of this", problem_mark=node.start_mark
+                )
+        return sizes[id(node)]
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()

@@ -5,7 +5,6 @@ show``) and learning-curve tables (for ``dvc plots show``).
 """
 
 import argparse
-import json
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,8 +14,8 @@ import polars as pl
 
 from verdict.court import evidence
 from verdict.errors import UserError, run_command
-from verdict.files import read_json, replacing, write_json
-from verdict.metrics import NEVER
+from verdict.files import read_json, read_json_lines, replacing, write_json
+from verdict.metrics import NEVER, read_rows
 from verdict.training.settings import IN_NATS
 
 HISTORY: dict[str, Any] = {
@@ -42,35 +41,40 @@ HISTORY: dict[str, Any] = {
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
     """The rows of a metrics file."""
-    told = read_json(path)
-    if not isinstance(told, dict) or "rows" not in told:
-        raise UserError(f"{path} is not a metrics file; remove it and run again")
-    return [{**row, "value": math.inf if row["value"] == NEVER else row["value"]} for row in told["rows"]]
+    return [{**row, "value": math.inf if row["value"] == NEVER else row["value"]} for row in read_rows(path)]
 
 
 def history(folders: Iterable[Path]) -> pl.DataFrame:
-    """All learning curves as one table; ``valid_bits_per_byte`` is empty where the loss is of classes."""
-    points = []
+    """All learning curves as one table; ``valid_bits_per_byte`` is empty where the loss is of classes.
+
+    Raises ``UserError`` naming the folder whose files are damaged.
+    """
+    curves = [pl.DataFrame(schema=HISTORY)]
     for folder in folders:
         told = read_json(folder / "metrics.json")
         job = told["job"]
+        if not isinstance(job, dict):
+            raise UserError(f"{folder}/metrics.json: the key 'job' holds no object; remove the folder and run again")
         in_bits = job["objective"] not in IN_NATS
-        for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines():
-            point = json.loads(line)
-            points.append(
-                {
-                    "run": told["run"],
-                    "stage": job["stage"],
-                    "task": job["task"],
-                    "architecture": job["architecture_name"],
-                    "variant": job["variant"],
-                    "size": job["size"],
-                    "replicate": job["seed"],
-                    "valid_bits_per_byte": point["valid_loss"] if in_bits else None,
-                    **point,
-                }
-            )
-    return pl.DataFrame(points, schema=HISTORY).sort("run", "tokens")
+        points = [
+            {
+                "run": told["run"],
+                "stage": job["stage"],
+                "task": job["task"],
+                "architecture": job["architecture_name"],
+                "variant": job["variant"],
+                "size": job["size"],
+                "replicate": job["seed"],
+                "valid_bits_per_byte": point["valid_loss"] if in_bits else None,
+                **point,
+            }
+            for point in read_json_lines(folder / "history.jsonl")
+        ]
+        try:
+            curves.append(pl.DataFrame(points, schema=HISTORY))
+        except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
+            raise UserError(f"{folder}/history.jsonl is no learning curve; remove the folder and run again") from error
+    return pl.concat(curves).sort("run", "tokens")
 
 
 def scores(table: pl.DataFrame) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from verdict.errors import run_command
+from verdict.errors import UserError, run_command
 
 
 def main() -> None:
@@ -22,6 +22,8 @@ def main() -> None:
     from verdict.files import read_json, write_json
 
     recorded = read_json(arguments.docket)["docket_sha256"] if arguments.docket else None
+    if not isinstance(recorded, str | None):
+        raise UserError(f"{arguments.docket}: the key 'docket_sha256' holds no text; remove the file and run again")
     write_json(arguments.out, judge(claims.load(arguments.claims), evidence.read(arguments.evidence), recorded))
 
 

@@ -10,7 +10,6 @@ A server that does not answer blocks nothing: what it did not take is in the met
 
 import argparse
 import contextlib
-import json
 import os
 import re
 import sys
@@ -18,8 +17,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from verdict.errors import UserError, run_command
-from verdict.files import read_json, sha256, write_json, writing
+from verdict.errors import UserError, run_command, without_secrets
+from verdict.files import read_json, read_json_lines, sha256, write_json, writing
 from verdict.metrics import NEVER
 
 #: what MLflow takes in one call
@@ -164,7 +163,7 @@ class Ledger:
 
 def run(metrics: list[Path], cards: list[Path], machine: Path, uri: str, out: Path, attempt: int = 0) -> None:
     """Bring the store up to date with the metrics files and write ledger.json; ``attempt``: tries before this one."""
-    told: dict[str, Any] = {"runs": {}, "experiments": {}, "tracking_uri": _without_password(uri)}
+    told: dict[str, Any] = {"runs": {}, "experiments": {}, "tracking_uri": without_secrets(uri)}
     pending = False
     try:
         with alone(uri):
@@ -172,7 +171,7 @@ def run(metrics: list[Path], cards: list[Path], machine: Path, uri: str, out: Pa
     except AwayError as away:
         pending = True
         print(
-            f"the MLflow server {_without_password(uri)} does not answer ({_without_password(str(away))}); "
+            f"the MLflow server {without_secrets(uri)} does not answer ({without_secrets(str(away))}); "
             f"the runs stay on disk, and the next snakemake tries again",
             file=sys.stderr,
         )
@@ -212,7 +211,7 @@ def _points(experiment: str, path: Path) -> list[dict[str, Any]]:
     """The learning curve of a training; other jobs have none."""
     if experiment != "train":
         return []
-    return [json.loads(line) for line in (path.parent / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    return list(read_json_lines(path.parent / "history.jsonl"))
 
 
 def _tags(
@@ -227,11 +226,6 @@ def _tags(
     if experiment in ("train", "evaluate"):
         tags |= {"architecture": first["architecture"], "seed": str(first["replicate"])}
     return tags
-
-
-def _without_password(uri: str) -> str:
-    """The address without a user and password in it: ledger.json is published."""
-    return re.sub(r"://[^/@]+@", "://", uri)
 
 
 def main() -> None:

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from verdict.files import write_json
+from verdict.errors import UserError
+from verdict.files import read_json, write_json
 
 #: every column but metric, value, unit and better, with the value that says "does not apply"
 BLANK: dict[str, Any] = {
@@ -29,6 +30,14 @@ BLANK: dict[str, Any] = {
 
 #: how a metrics file writes a value that was not reached within the budget (+inf in the table)
 NEVER = "never"
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a metrics file; raises ``UserError`` if it is none."""
+    rows = read_json(path).get("rows")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UserError(f"{path} is not a metrics file; remove it and run again")
+    return rows
 
 
 class Report:

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
-from verdict.errors import UserError
+from verdict.errors import UserError, without_secrets
 
 HOST = "127.0.0.1"
 PAGE = "index.html"
@@ -168,7 +168,8 @@ def _check(store: Path) -> None:
     """Raises ``UserError`` if MLflow cannot be started over the store."""
     if not store.is_file():
         uri = os.environ.get("MLFLOW_TRACKING_URI")
-        other = f"the runs are in MLFLOW_TRACKING_URI, {uri.split('@')[-1]}" if uri else "run `snakemake --cores all`"
+        where = without_secrets(uri or "").rpartition("://")[2]
+        other = f"the runs are in MLFLOW_TRACKING_URI, {where}" if uri else "run `snakemake --cores all`"
         raise UserError(f"{store} does not exist; {other}, or leave out --mlflow")
     if importlib.util.find_spec("mlflow") is None:
         raise UserError("the package mlflow is not installed; run `pip install -e .`, or leave out --mlflow")

@@ -15,15 +15,20 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from verdict import documents
 from verdict.corpus.spec import CorpusSpec, check_task
 from verdict.errors import UserError
-from verdict.models.settings import Architecture
+from verdict.models.settings import MIXERS, Architecture
 from verdict.training.settings import IN_NATS, Job, Objective, Training
 
 #: of the trials of tuning; judged runs have 0, 1, …, at most 999
 TUNING_SEED = 1000
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+#: a key by which Snakemake takes a file of settings for a template with Python in it
+TEMPLATES = "__use_yte__"
+# names become parts of file names and of commands
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=48)]
 Task = Literal["lm", "translation", "summarization", "classification"]
 Algorithm = Literal["recall", "copying", "reversal", "parity", "permutations"]
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, le=10**12)]
+#: of what is held in memory at once; no machine has room for more
+Size = Annotated[int, Field(ge=1, le=10**6)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -39,9 +44,9 @@ Distinct = AfterValidator(_distinct)
 
 
 class Section(BaseModel):
-    """A section of params.yaml: unknown keys are errors."""
+    """A section of params.yaml: unknown keys are errors, and so are numbers that JSON does not have."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Tokens(Section):
@@ -49,16 +54,33 @@ class Tokens(Section):
 
     vocabulary: Annotated[int, Field(ge=260, le=65536, description="pieces of the byte-level BPE")]
     longest: Annotated[
-        dict[Literal["text", "source", "target"], Annotated[int, Field(ge=2)]],
+        dict[Literal["text", "source", "target"], Annotated[int, Field(ge=2, le=10**6)]],
         Field(description="pieces kept per field, END included"),
     ] = {}
+
+
+# they travel as JSON in commands, in which Snakemake would replace what stands in braces
+Option = (
+    bool
+    | Annotated[int, Field(ge=-(10**9), le=10**9)]
+    | Annotated[float, Field(ge=-1e9, le=1e9)]
+    | Annotated[str, Field(pattern=r"^[A-Za-z0-9_ .:/+-]*$", max_length=200)]
+    | None
+)
 
 
 class ArchitectureSettings(Section):
     """One setting of the block factory; see ``verdict.models.settings.Architecture``."""
 
-    mixer: Annotated[str, Field(description="attention, lstm, or the import path module:Class of a Mixer")]
-    layers: Annotated[Positive, Field(description="blocks in the stack (in each of encoder and decoder)")]
+    mixer: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z_][A-Za-z0-9_]*((\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*)?$",
+            max_length=200,
+            description="attention, lstm, gru, rnn, or the import path module:Class of a Mixer, whose code is run",
+        ),
+    ]
+    layers: Annotated[int, Field(ge=1, le=256, description="blocks in the stack (in each of encoder and decoder)")]
     feedforward: Annotated[bool, Field(description="whether a block has a feed-forward part")]
     mixer_width: Annotated[
         float, Field(gt=0, le=4, description="inner width of the mixer over the model width, with a feed-forward part")
@@ -69,7 +91,28 @@ class ArchitectureSettings(Section):
         Literal["every", "last", "none"], Field(description="which decoder blocks attend to the source")
     ] = "every"
     dropout: Annotated[Share, Field(description="share dropped after the embedding and after each part")] = 0.1
-    options: Annotated[dict[str, Any], Field(description="keyword arguments of the mixer's class")] = {}
+    options: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=48)], Option],
+        Field(description="keyword arguments of the mixer's class"),
+    ] = {}
+
+    @model_validator(mode="after")
+    def _suit(self) -> "ArchitectureSettings":
+        if ":" in self.mixer:
+            return self  # its own class says what it takes
+        if self.mixer not in MIXERS:
+            raise ValueError(f"mixer '{self.mixer}' is unknown{_suggest(self.mixer, MIXERS)}, or write module:Class")
+        taken = MIXERS[self.mixer].options
+        for name, value in self.options.items():
+            if name not in taken:
+                raise ValueError(
+                    f"options.{name} is none of mixer '{self.mixer}'; it takes {', '.join(taken) or 'none'}"
+                )
+            if isinstance(value, bool) or not isinstance(value, taken[name]):
+                raise ValueError(f"options.{name} is {value!r}; write a number")
+            if name == "heads" and not 1 <= value <= 1024:  # type: ignore[operator]
+                raise ValueError(f"options.heads is {value}; write a whole number from 1 to 1024")
+        return self
 
     def build(self) -> Architecture:
         """The architecture as training jobs take it."""
@@ -80,13 +123,13 @@ class TrainingSettings(Section):
     """How a stage trains; see ``verdict.training.settings.Training``."""
 
     budget_tokens: Annotated[Positive, Field(description="pieces seen in training (source and target)")]
-    batch_tokens: Annotated[int, Field(ge=16, description="pieces in a batch, padding counted")]
-    window: Annotated[int, Field(ge=2, description="pieces in a window of a language model")] = 128
+    batch_tokens: Annotated[int, Field(ge=16, le=10**7, description="pieces in a batch, padding counted")]
+    window: Annotated[int, Field(ge=2, le=10**6, description="pieces in a window of a language model")] = 128
     warmup_steps: Annotated[Positive, Field(description="steps in which the learning rate rises")] = 50
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
     clip: Annotated[float, Field(gt=0, description="largest gradient norm")] = 1.0
     masked: Annotated[float, Field(gt=0, lt=1, description="share of pieces a masked encoder restores")] = 0.15
-    validations: Annotated[Positive, Field(description="validations at equal distances of tokens")] = 10
+    validations: Annotated[Size, Field(description="validations at equal distances of tokens")] = 10
     validation_records: Annotated[int, Field(ge=0, description="records a validation reads; 0: all")] = 0
     records: Annotated[int, Field(ge=0, description="records of the training split that are used; 0: all")] = 0
     frozen: Annotated[bool, Field(description="train the classifier alone, on an encoder that stays as it is")] = False
@@ -109,10 +152,12 @@ class EvaluationSettings(Section):
 
     test_records: Annotated[int, Field(ge=0, description="records read; 0: all")] = 0
     beams: Annotated[
-        list[Positive], Field(min_length=1, max_length=2, description="beams of each search; 1 is greedy"), Distinct
+        list[Annotated[int, Field(ge=1, le=1024)]],
+        Field(min_length=1, max_length=2, description="beams of each search; 1 is greedy"),
+        Distinct,
     ] = [1]
     length_penalty: Annotated[float, Field(ge=0, le=5)] = 1.0
-    longest_output: Annotated[Positive, Field(description="most pieces of an output")] = 48
+    longest_output: Annotated[Size, Field(description="most pieces of an output")] = 48
 
     @model_validator(mode="after")
     def _one_beam_search(self) -> "EvaluationSettings":
@@ -125,18 +170,16 @@ class SpeedSettings(Section):
     """What is timed for a stage, with the machine to itself."""
 
     architectures: Annotated[list[Name], Field(description="those timed; empty: all of the stage's"), Distinct] = []
-    rounds: Annotated[int, Field(ge=2, description="rounds in which the architectures take turns")] = 5
-    own_batches: Annotated[Positive, Field(description="batches of the stage's own data timed in each round")] = 4
-    lengths: Annotated[
-        list[Positive], Field(description="pieces per sequence at constant tokens per batch"), Distinct
-    ] = []
-    sweep_tokens: Annotated[Positive, Field(description="pieces per batch at every one of the lengths")] = 4096
-    batches: Annotated[list[Positive], Field(description="sequences per batch at batch_length pieces"), Distinct] = []
-    batch_length: Annotated[int, Field(ge=2)] = 64
-    generation_batches: Annotated[list[Positive], Field(description="sequences generated at once"), Distinct] = []
-    generation_tokens: Annotated[Positive, Field(description="pieces generated per sequence")] = 32
+    rounds: Annotated[int, Field(ge=2, le=10**4, description="rounds in which the architectures take turns")] = 5
+    own_batches: Annotated[Size, Field(description="batches of the stage's own data timed in each round")] = 4
+    lengths: Annotated[list[Size], Field(description="pieces per sequence at constant tokens per batch"), Distinct] = []
+    sweep_tokens: Annotated[Size, Field(description="pieces per batch at every one of the lengths")] = 4096
+    batches: Annotated[list[Size], Field(description="sequences per batch at batch_length pieces"), Distinct] = []
+    batch_length: Annotated[int, Field(ge=2, le=10**6)] = 64
+    generation_batches: Annotated[list[Size], Field(description="sequences generated at once"), Distinct] = []
+    generation_tokens: Annotated[Size, Field(description="pieces generated per sequence")] = 32
     contexts: Annotated[
-        list[Annotated[int, Field(ge=0)]],
+        list[Annotated[int, Field(ge=0, le=10**6)]],
         Field(description="pieces in the context when generation is timed"),
         Distinct,
     ] = []
@@ -152,14 +195,14 @@ class AlgorithmSettings(Section):
     """A task whose answers an algorithm decides; see ``verdict.tokens.algorithms``."""
 
     vocabulary: Annotated[int, Field(ge=6, le=65536, description="pieces, the 4 special ones counted")]
-    lengths: Annotated[list[Positive], Field(min_length=1, description="lengths trained on"), Distinct]
+    lengths: Annotated[list[Size], Field(min_length=1, description="lengths trained on"), Distinct]
     test_lengths: Annotated[
-        list[Positive], Field(min_length=1, description="trained ones, and 2 and 4 times the longest"), Distinct
+        list[Size], Field(min_length=1, description="trained ones, and 2 and 4 times the longest"), Distinct
     ]
-    records: Annotated[Positive, Field(description="training sequences")]
-    test_records: Annotated[Positive, Field(description="sequences of validation and of each test")] = 500
-    pairs: Annotated[list[Positive], Field(description="recall: numbers of pairs trained on"), Distinct] = []
-    test_pairs: Annotated[list[Positive], Field(description="recall: numbers of pairs tested"), Distinct] = []
+    records: Annotated[Size, Field(description="training sequences")]
+    test_records: Annotated[Size, Field(description="sequences of validation and of each test")] = 500
+    pairs: Annotated[list[Size], Field(description="recall: numbers of pairs trained on"), Distinct] = []
+    test_pairs: Annotated[list[Size], Field(description="recall: numbers of pairs tested"), Distinct] = []
     permuted: Annotated[int, Field(ge=2, le=6, description="permutations: how many things are permuted")] = 5
 
 
@@ -167,72 +210,87 @@ class GradientSettings(Section):
     """How far back gradients are followed; see ``verdict.measure.gradients``."""
 
     architectures: Annotated[list[Name], Field(min_length=1, description="language models"), Distinct]
-    length: Annotated[int, Field(ge=2, description="pieces of a window")] = 128
-    windows: Annotated[Positive, Field(description="windows of the test split")] = 16
+    length: Annotated[int, Field(ge=2, le=10**6, description="pieces of a window")] = 128
+    windows: Annotated[Size, Field(description="windows of the test split")] = 16
     distances: Annotated[
-        list[Annotated[int, Field(ge=0)]], Field(min_length=2, description="steps back, below length"), Distinct
+        list[Annotated[int, Field(ge=0, le=10**6)]],
+        Field(min_length=2, description="steps back, below length"),
+        Distinct,
     ] = [0, 1, 2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 127]
-    far: Annotated[Positive, Field(description="the decay is read off the distances from this one on")] = 32
+    far: Annotated[Size, Field(description="the decay is read off the distances from this one on")] = 32
+
+    @model_validator(mode="after")
+    def _within(self) -> "GradientSettings":
+        if far := [distance for distance in self.distances if distance >= self.length]:
+            raise ValueError(f"distances has {far[0]}, and a window of length {self.length} has no more than one less")
+        if sum(distance >= self.far for distance in self.distances) < 2:
+            raise ValueError(f"fewer than two of distances are {self.far} (far) or more; lower far")
+        return self
 
 
 class ContextSettings(Section):
     """How much context language models use; see ``verdict.measure.context``."""
 
     architectures: Annotated[list[Name], Field(min_length=1, description="language models"), Distinct]
-    places: Annotated[Positive, Field(description="places of the test text")] = 64
-    run: Annotated[Positive, Field(description="neighbouring pieces predicted at each place")] = 16
-    beyond: Annotated[list[Positive], Field(description="contexts longer than training, in windows"), Distinct] = [2, 4]
-    kept: Annotated[
-        list[Positive], Field(description="near pieces left in order when the rest is shuffled"), Distinct
-    ] = [16, 64]
-    near: Annotated[Positive, Field(description="context that the gain of the whole window is compared with")] = 16
-    streams: Annotated[Positive, Field(description="parts of the text that a carried state reads")] = 32
+    places: Annotated[Size, Field(description="places of the test text")] = 64
+    run: Annotated[Size, Field(description="neighbouring pieces predicted at each place")] = 16
+    beyond: Annotated[list[Size], Field(description="contexts longer than training, in windows"), Distinct] = [2, 4]
+    kept: Annotated[list[Size], Field(description="near pieces left in order when the rest is shuffled"), Distinct] = [
+        16,
+        64,
+    ]
+    near: Annotated[Size, Field(description="context that the gain of the whole window is compared with")] = 16
+    streams: Annotated[Size, Field(description="parts of the text that a carried state reads")] = 32
 
 
 class ParallelismSettings(Section):
     """What is timed over threads, batches and lengths; see ``verdict.measure.parallelism``."""
 
     architectures: Annotated[list[Name], Field(min_length=1, description="language models"), Distinct]
-    rounds: Annotated[int, Field(ge=2, description="rounds of turns")] = 5
-    length: Annotated[int, Field(ge=2, description="pieces where threads and implementations are compared")] = 64
-    large_batch: Annotated[int, Field(ge=2, description="sequences at once where many are compared with one")] = 16
-    generation_tokens: Annotated[Positive, Field(description="pieces generated in a call")] = 16
-    batches: Annotated[list[Positive], Field(description="sequences of the map; 1 is always measured"), Distinct] = [
+    rounds: Annotated[int, Field(ge=2, le=10**4, description="rounds of turns")] = 5
+    length: Annotated[
+        int, Field(ge=2, le=10**6, description="pieces where threads and implementations are compared")
+    ] = 64
+    large_batch: Annotated[
+        int, Field(ge=2, le=10**6, description="sequences at once where many are compared with one")
+    ] = 16
+    generation_tokens: Annotated[Size, Field(description="pieces generated in a call")] = 16
+    batches: Annotated[list[Size], Field(description="sequences of the map; 1 is always measured"), Distinct] = [
         4,
         16,
     ]
-    lengths: Annotated[list[Positive], Field(min_length=2, description="pieces per sequence of the map"), Distinct] = [
+    lengths: Annotated[list[Size], Field(min_length=2, description="pieces per sequence of the map"), Distinct] = [
         16,
         64,
         256,
         1024,
     ]
-    most_tokens: Annotated[Positive, Field(description="largest batch × length of the map")] = 4096
+    most_tokens: Annotated[Size, Field(description="largest batch × length of the map")] = 4096
     chain_lengths: Annotated[
-        list[Positive], Field(min_length=2, description="lengths whose dependent products are counted"), Distinct
+        list[Size], Field(min_length=2, description="lengths whose dependent products are counted"), Distinct
     ] = [16, 32, 64]
     compile: Annotated[bool, Field(description="time torch.compile's code too, which takes minutes")] = False
-    contexts: Annotated[list[Positive], Field(min_length=1, description="pieces whose cost is told"), Distinct] = [
+    contexts: Annotated[list[Size], Field(min_length=1, description="pieces whose cost is told"), Distinct] = [
         32,
         128,
         512,
     ]
-    cost_tokens: Annotated[Positive, Field(description="pieces per batch for which the cost is told")] = 1024
+    cost_tokens: Annotated[Size, Field(description="pieces per batch for which the cost is told")] = 1024
 
 
 class BucketSettings(Section):
     """Quality by length of the source; see ``verdict.measure.buckets``."""
 
     quality: Annotated[Literal["chrf", "bleu", "rouge1", "rouge2", "rougeL"], Field(description="whose slope is taken")]
-    buckets: Annotated[int, Field(ge=2, description="groups of about equal numbers of records")] = 5
+    buckets: Annotated[int, Field(ge=2, le=1000, description="groups of about equal numbers of records")] = 5
 
 
 class ItemSettings(Section):
     """How test items are drawn anew; see ``verdict.measure.items``."""
 
-    resamples: Annotated[int, Field(ge=100, description="samples of the test set")] = 1000
+    resamples: Annotated[int, Field(ge=100, le=10**5, description="samples of the test set")] = 1000
     block: Annotated[
-        dict[Name, Positive], Field(description="per task: neighbouring records drawn together; 1 where left out")
+        dict[Task, Size], Field(description="per task: neighbouring records drawn together; 1 where left out")
     ] = {}
 
 
@@ -248,7 +306,7 @@ class ActivitySettings(Section):
     pieces: Annotated[
         int, Field(ge=2, le=64, description="of a language model's sentence; most of either side of a pair")
     ] = 24
-    seed: Annotated[int, Field(ge=0, description="another one draws another sentence of the test split")] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63, description="another one draws another sentence of the test split")] = 0
     quantiles: Annotated[
         list[Annotated[float, Field(ge=0, le=1)]],
         Field(min_length=2, max_length=2, description="of the units, low and high, shown beside their mean"),
@@ -271,7 +329,10 @@ class Measurements(Section):
     buckets: dict[Literal["translation", "summarization"], BucketSettings]
     items: ItemSettings = ItemSettings()
     activity: ActivitySettings
-    algorithms: Annotated[dict[Literal["test_records", "batch_tokens"], int], Field(description="evaluation")] = {}
+    algorithms: Annotated[
+        dict[Literal["test_records", "batch_tokens"], Annotated[int, Field(ge=0, le=10**7)]],
+        Field(description="evaluation"),
+    ] = {}
 
 
 class Stage(Section):
@@ -281,12 +342,15 @@ class Stage(Section):
     family: Literal["language_model", "encoder_decoder", "masked_encoder"]
     objective: Objective
     architectures: Annotated[list[Name], Field(min_length=1), Distinct]
-    width: Annotated[int, Field(ge=8, multiple_of=8, description="model width, the same for all architectures")]
+    width: Annotated[
+        int, Field(ge=8, le=2**16, multiple_of=8, description="model width, the same for all architectures")
+    ]
     parameters: Annotated[Positive, Field(description="non-embedding parameters that each architecture is solved for")]
     start: Annotated[Name | None, Field(description="stage whose models are the beginning")] = None
-    variant: str = ""
+    variant: Annotated[str, Field(pattern=r"^[a-z0-9_]*$", max_length=48)] = ""
     size: Annotated[
-        str, Field(pattern=r"^[a-z0-9]*$", description="which of the task's sizes; empty: its main one")
+        str,
+        Field(pattern=r"^[a-z0-9]*$", max_length=48, description="which of the task's sizes; empty: its main one"),
     ] = ""
     training: TrainingSettings
     tuning: TuningSettings | None = None
@@ -358,7 +422,11 @@ class Settings(Section):
     ] = False
     earlier: Annotated[
         str,
-        Field(description="verdict.json of an earlier run, kept elsewhere: the page tells what has changed"),
+        Field(
+            pattern=r"^[^\x00-\x1f{}*?\[\]]*$",  # Snakemake takes braces and stars for patterns
+            max_length=1000,
+            description="verdict.json of an earlier run, kept elsewhere: the page tells what has changed",
+        ),
     ] = ""
     corpora: dict[Task, CorpusSpec]
     tokens: dict[Task, Tokens]
@@ -373,12 +441,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _hang_together(self) -> "Settings":
-        models = {one for stage in self.stages.values() if stage.task == "lm" for one in stage.architectures}
-        for what in ("gradients", "context", "parallelism"):
-            if missing := set(getattr(self.measurements, what).architectures) - models:
-                raise ValueError(
-                    f"measurements.{what}.architectures has {', '.join(sorted(missing))}, which no stage of lm trains"
-                )
+        self._check_main_models()
         activity = self.measurements.activity
         for name in activity.stages:
             shown = self.stages.get(name)
@@ -391,10 +454,15 @@ class Settings(Section):
                     f"measurements.activity.architectures has {', '.join(sorted(missing))}, which {name} does not train"
                 )
         for task, ladder in self.ladders.items():
-            trained = {rung for stage in self.stages.values() if stage.task == task for rung in stage.architectures}
+            trained = {
+                rung
+                for stage in self.stages.values()
+                if stage.task == task and not stage.size
+                for rung in stage.architectures
+            }
             for rung in ladder:
                 if rung not in trained:
-                    raise ValueError(f"ladders.{task} names '{rung}', which no stage of {task} trains")
+                    raise ValueError(f"ladders.{task} names '{rung}', which no stage of {task}'s main size trains")
         for name, stage in self.stages.items():
             where = f"stages.{name}"
             known: list[tuple[str, Mapping[Any, Any]]] = [("corpora", self.corpora), ("tokens", self.tokens)]
@@ -413,8 +481,13 @@ class Settings(Section):
                 if stage.start not in self.stages or stage.start == name:
                     raise ValueError(f"{where}.start is '{stage.start}', which is no other stage")
                 before = self.stages[stage.start]
-                if (before.task, before.width, before.parameters) != (stage.task, stage.width, stage.parameters):
-                    raise ValueError(f"{where} and its start {stage.start} differ in task, width or parameters")
+                alike = ("task", "family", "width", "parameters")
+                if any(getattr(before, what) != getattr(stage, what) for what in alike):
+                    raise ValueError(f"{where} and its start {stage.start} differ in task, family, width or parameters")
+                if name in self._beginnings(stage.start):
+                    raise ValueError(
+                        f"{where}.start is '{stage.start}', which itself begins with {name}; break the ring"
+                    )
                 if missing := set(stage.architectures) - set(before.architectures):
                     raise ValueError(f"{where}.start {stage.start} does not train {', '.join(sorted(missing))}")
             if stage.tuned_as is not None:
@@ -425,7 +498,90 @@ class Settings(Section):
                     )
                 if missing := set(stage.architectures) - set(tuned.architectures):
                     raise ValueError(f"{where}.tuned_as {stage.tuned_as} does not tune {', '.join(sorted(missing))}")
+        self._check_names()
+        self._check_sizes()
+        self._check_buckets()
         return self
+
+    def _beginnings(self, name: str) -> list[str]:
+        """The stages that a stage begins with, itself first, as far as there are some and none stands twice."""
+        found: list[str] = []
+        here: str | None = name
+        while here in self.stages and here not in found:
+            found.append(here)
+            here = self.stages[here].start
+        return found
+
+    def _check_main_models(self) -> None:
+        """What is measured on language models is measured on the first stage of the main size that trains them."""
+        for what in ("gradients", "context", "parallelism"):
+            for model in getattr(self.measurements, what).architectures:
+                trained = [
+                    (name, stage)
+                    for name, stage in self.stages.items()
+                    if stage.task == "lm" and not stage.size and model in stage.architectures
+                ]
+                where = f"measurements.{what}.architectures has {model}, which"
+                if not trained:
+                    raise ValueError(f"{where} no stage of lm without a size trains")
+                if trained[0][1].objective != "language_model":
+                    raise ValueError(f"{where} stages.{trained[0][0]} trains first, and not as a language model")
+
+    def _check_names(self) -> None:
+        """No two stages' rows of evidence may have the same names."""
+        seen: dict[tuple[Any, ...], str] = {}
+        for name, stage in self.stages.items():
+            for model in stage.architectures:
+                key = (stage.task, stage.objective, stage.variant, stage.size, stage.training.records, model)
+                if (other := seen.setdefault(key, name)) != name:
+                    raise ValueError(
+                        f"stages.{other} and stages.{name} both train {model} on {stage.task} with the same variant, "
+                        "size and training.records, so that their scores could not be told apart; give one a variant"
+                    )
+
+    def _check_sizes(self) -> None:
+        """Stages of a task without a variant are its sizes; their learning curves are compared, and a ladder's."""
+        for task in get_args(Task):
+            mine = {name: stage for name, stage in self.stages.items() if stage.task == task}
+            sizes = {name: stage for name, stage in mine.items() if not stage.variant}
+            if len(sizes) < 2:
+                continue
+            named = ", ".join(f"stages.{name}" for name in sizes)
+            if len({stage.objective for stage in sizes.values()}) > 1:
+                raise ValueError(f"{named} are the sizes of {task} and differ in their objective; give one a variant")
+            if len({stage.parameters for stage in sizes.values()}) < len(sizes):
+                raise ValueError(f"{named} are the sizes of {task}, and two have the same parameters; change one's")
+            if not set.intersection(*(set(stage.architectures) for stage in sizes.values())):
+                raise ValueError(f"{named} are the sizes of {task}, and no architecture is trained in all of them")
+            rungs = set(self.ladders.get(task, [])) if task in ("lm", "translation") else set()
+            for curves in (sizes, {name: stage for name, stage in mine.items() if rungs & set(stage.architectures)}):
+                _check_curves({name: stage.training for name, stage in curves.items()})
+
+    def _check_buckets(self) -> None:
+        """Quality by length is that of the stage of the task's own name."""
+        scores = {"translation": ("chrf", "bleu"), "summarization": ("rouge1", "rouge2", "rougeL")}
+        for task, buckets in self.measurements.buckets.items():
+            stage = self.stages.get(task)
+            if stage is None or stage.task != task or stage.evaluation is None:
+                raise ValueError(
+                    f"measurements.buckets has {task}, and no stage of that name is trained and evaluated on it"
+                )
+            if buckets.quality not in scores[task]:
+                raise ValueError(
+                    f"measurements.buckets.{task}.quality is {buckets.quality}; write {' or '.join(scores[task])}"
+                )
+
+
+def _check_curves(trainings: Mapping[str, TrainingSettings]) -> None:
+    """Curves are compared at the end of the shortest, which no other's first validation may come after."""
+    for name, training in trainings.items():
+        first = training.budget_tokens / training.validations + training.batch_tokens
+        for other, shorter in trainings.items():
+            if shorter.budget_tokens < first and other != name:
+                raise ValueError(
+                    f"stages.{other}.training.budget_tokens ends before the first validation of stages.{name}, "
+                    "with whose learning curve it is compared; raise it, or the other's validations"
+                )
 
 
 def read(path: Path | str) -> dict[str, Any]:
@@ -433,6 +589,10 @@ def read(path: Path | str) -> dict[str, Any]:
     told = documents.read(path)
     if not isinstance(told, dict):
         raise UserError(f"{path} holds no mapping of keys to values; write one")
+    if TEMPLATES in told:
+        raise UserError(
+            f"{path}: the key '{TEMPLATES}' would have Snakemake run code that stands in the file; remove it"
+        )
     return told
 
 
@@ -452,7 +612,8 @@ def resolve(told: Mapping[str, Any], name: str = "params.yaml") -> Settings:
         raise UserError(f"{name}: `editions` must be a mapping of edition names to what they change")
     edition = told.get("edition")
     if not isinstance(edition, str) or edition not in editions:
-        raise UserError(f"{name}: `edition` is {edition!r}; write one of {', '.join(map(str, editions))}")
+        known = [each for each in editions if isinstance(each, str)]
+        raise UserError(f"{name}: `edition` is{documents.shown(edition)}; write one of {', '.join(known)}")
     base = {key: value for key, value in told.items() if key != "editions"}
     change = editions[edition] or {}
     if not isinstance(change, Mapping):
@@ -464,8 +625,11 @@ def resolve(told: Mapping[str, Any], name: str = "params.yaml") -> Settings:
         # a value of the edition is found under editions, where the user must mend it
         under = f"editions.{edition}." if _in_edition(error, change) else ""
         raise UserError(f"{name}: {documents.explain(error, Settings, merged, under)}") from error
-    for task, corpus in settings.corpora.items():
-        check_task(task, corpus)
+    try:
+        for task, corpus in settings.corpora.items():
+            check_task(task, corpus)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from error
     return settings
 
 

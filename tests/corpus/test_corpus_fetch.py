@@ -11,9 +11,9 @@ from made import Server, send, sha, zipped
 
 from verdict.corpus import fetch as fetching
 from verdict.corpus.fetch import fetch
-from verdict.corpus.index import Index, hide_secret, index_from
+from verdict.corpus.index import Index, index_from
 from verdict.corpus.spec import OwnFile, PackageFile, WebFile
-from verdict.errors import UserError
+from verdict.errors import UserError, without_secrets
 
 DATA = os.urandom(700_000)
 WHEEL = zipped({"words/a.txt": b"text"})
@@ -264,4 +264,4 @@ freeze.timeout='10'
     )
     assert index_from("").indexes == ("https://pypi.org/simple",)
     assert index_from("global.no-index='true'").indexes == ()
-    assert hide_secret("https://me:secret@host:1/x") == "https://host:1/x"
+    assert without_secrets("https://me:secret@host:1/x") == "https://host:1/x"

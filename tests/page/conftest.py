@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hostile
 import pytest
 import world
 
@@ -28,3 +29,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     done = write_page(paths, paths["page"])
     assert done.returncode == 0, done.stderr
     return paths
+
+
+@pytest.fixture(scope="session")
+def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page of the same world with texts in it that would come alive if they were anything but text."""
+    folder = tmp_path_factory.mktemp("hostile")
+    page = folder / "reports" / "index.html"
+    done = write_page(hostile.build(folder), page)
+    assert done.returncode == 0, done.stderr
+    return page

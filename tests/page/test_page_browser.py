@@ -88,6 +88,21 @@ def test_every_chart_is_drawn_without_network_or_errors(browser: Browser, built:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_what_is_planted_stays_asleep(browser: Browser, hostile_page: Path, lang: str) -> None:
+    with Visit(browser, f"file://{hostile_page}?lang={lang}&theme=dark") as visit:  # fails of any message or request
+        open_all(visit.page)
+        for select in visit.page.locator("main select").all():
+            select.select_option(index=select.locator("option").count() - 1)
+        visit.page.locator("svg .mark-symbol path").first.hover(force=True)
+        assert visit.page.evaluate("window.planted") is None
+        assert (
+            visit.page.evaluate("document.querySelectorAll('main img, main iframe, base, [onload], [onerror]').length")
+            == 0
+        )
+
+
+@pytest.mark.slow
 def test_charts_draw_a_mark_for_every_row(browser: Browser, built: dict[str, Path]) -> None:
     with Visit(browser, f"file://{built['page']}?lang=en") as visit:
         open_all(visit.page)

@@ -88,3 +88,9 @@ def test_an_entry_goes_with_its_process(tmp_path: Path):
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "1\n"
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_only_mixers_named_by_import_path_are_trusted(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("VERDICT_MIXERS", "before:Mine")
+    environment.trust(["lstm", "b.c:D", "attention", "a:B", "a:B"])
+    assert os.environ["VERDICT_MIXERS"] == "a:B b.c:D"

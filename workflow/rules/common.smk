@@ -35,6 +35,8 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
+environment.trust(one.mixer for one in SETTINGS.architectures.values())
+
 ALGORITHMS = sorted(
     {stage.task for stage in SETTINGS.stages.values() if stage.objective == "answers"}
 )
@@ -73,8 +75,8 @@ wildcard_constraints:
         name for name, stage in SETTINGS.stages.items() if stage.objective == "answers"
     )
     or "none",
-    stage="[a-z][a-z0-9_]*",
-    architecture="[a-z][a-z0-9_]*",
+    stage="|".join(STAGES),
+    architecture="|".join(SETTINGS.architectures),
     seed="[0-9]+",
 
 

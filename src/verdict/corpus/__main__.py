@@ -19,9 +19,10 @@ def main() -> None:
 
     from verdict.corpus.build import build
     from verdict.corpus.spec import CorpusSpec
+    from verdict.files import read_text
 
     try:
-        text = Path(arguments.spec[1:]).read_text("utf-8") if arguments.spec.startswith("@") else arguments.spec
+        text = read_text(arguments.spec[1:]) if arguments.spec.startswith("@") else arguments.spec
         spec = CorpusSpec.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]

@@ -4,6 +4,7 @@ import fnmatch
 import gzip
 import io
 import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -15,7 +16,11 @@ from verdict.errors import UserError
 
 MEMBER_LIMIT = 256 * 2**20  # bytes one member may unpack to; the largest of the default corpora has 6 MB
 ARCHIVE_LIMIT = 2 * 2**30  # bytes all members that are read may unpack to
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, gzip.BadGzipFile, RuntimeError)
+# what the readers of archives raise over bytes that are none; OSError is also bz2's and gzip's, for all is in memory
+_BROKEN = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, struct.error,
+    IndexError, KeyError, ValueError, OverflowError, AssertionError,
+)  # fmt: skip
 
 
 def matches(path: str, pattern: str) -> bool:
@@ -85,7 +90,9 @@ def _unpacked(member: Member, budget: _Budget) -> Member:
     try:
         data = budget.read(member.name, gzip.GzipFile(fileobj=io.BytesIO(member.data)).read)
     except _BROKEN as error:
-        raise UserError(f"{member.name} is truncated or damaged ({error}); remove it and fetch it again") from error
+        raise UserError(
+            f"{member.name} is truncated or damaged ({_reason(error)}); remove it and fetch it again"
+        ) from error
     return Member(member.name, member.path.removesuffix(".gz"), data)
 
 
@@ -98,12 +105,17 @@ def _select(name: str, data: bytes, patterns: Sequence[Sequence[str]], budget: _
                 called = f"{name}: {path}"
                 found.append(Member(called, path, budget.read(called, read)))
     except _BROKEN as error:
-        raise UserError(f"{name} is truncated or damaged ({error}); remove it and fetch it again") from error
+        raise UserError(f"{name} is truncated or damaged ({_reason(error)}); remove it and fetch it again") from error
     for spellings in patterns:
         if not any(matches(member.path, spelling) for spelling in spellings for member in found):
             shown = " or ".join(repr(spelling) for spelling in spellings)
             raise UserError(f"{name} has no member {shown}; compare the corpus's members and language with the file")
     return sorted(found, key=lambda member: member.path)
+
+
+def _reason(error: Exception) -> str:
+    """The first line: of a file that is no archive tarfile says so for every packing it knows."""
+    return (str(error).splitlines() or [type(error).__name__])[0].removesuffix(":")
 
 
 def _entries(name: str, data: bytes) -> Iterator[tuple[str, Callable[[int], bytes]]]:

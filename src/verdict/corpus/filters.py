@@ -28,7 +28,7 @@ def apply(records: Iterable[Record], filters: Filters) -> tuple[list[Record], di
 
 
 def _rule(filters: Filters) -> Reject:
-    forbidden = re.compile("|".join(f"(?:{one})" for one in filters.forbidden)) if filters.forbidden else None
+    forbidden = [re.compile(one) for one in filters.forbidden]  # together they might be no expression
 
     def reject(record: Record) -> str | None:
         for name, bounds in filters.words.items():
@@ -37,7 +37,8 @@ def _rule(filters: Filters) -> Reject:
         for name, bounds in filters.characters.items():
             if name in record.fields and not _within(len(record.fields[name]), bounds):
                 return f"{name} characters"
-        if forbidden and any(forbidden.search(text) for name, text in record.fields.items() if name != "label"):
+        texts = [text for name, text in record.fields.items() if name != "label"]
+        if any(one.search(text) for one in forbidden for text in texts):
             return "forbidden text"
         if filters.most_copied < 1 and copied(record) > filters.most_copied:
             return "copied"

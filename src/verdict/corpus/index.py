@@ -21,6 +21,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from verdict.errors import without_secrets
+
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 
 
@@ -117,7 +119,7 @@ def candidates(
     """Addresses of a file with the SHA-256 that the listing states, folders first; ``notes`` collects what failed."""
     places = [*index.links, *(f"{one.rstrip('/')}/{package}/" for one in index.indexes)]
     for place in sorted(places, key=lambda one: one.startswith(("http://", "https://"))):
-        shown = hide_secret(place)
+        shown = without_secrets(place)
         try:
             listing = _listing(place, session)
         except FileNotFoundError:
@@ -187,9 +189,3 @@ def _with_secret(url: str, place: str) -> str:
     if secret and "@" not in file.netloc and (file.scheme, file.netloc) == (index.scheme, host):
         return urlunsplit(file._replace(netloc=f"{secret}@{host}"))
     return url
-
-
-def hide_secret(url: str) -> str:
-    """An address without the name and password it may carry, fit to be shown."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else url

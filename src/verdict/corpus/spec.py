@@ -3,6 +3,7 @@
 import difflib
 import re
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from packaging.utils import (
     InvalidSdistFilename,
@@ -28,9 +29,9 @@ from verdict.corpus.records import TASK_FIELDS
 from verdict.errors import UserError
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Line = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\n]+$")]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f]+$")]
 # Below 1 a share of all records, from 1 on a number of records.
-Portion = Annotated[float, Field(gt=0)]
+Portion = Annotated[float, Field(gt=0, le=10**12)]
 
 
 def _ascending(bounds: tuple[int | None, int | None]) -> tuple[int | None, int | None]:
@@ -46,9 +47,9 @@ Range = Annotated[
 
 
 class Settings(BaseModel):
-    """An unknown key is an error, a read setting does not change."""
+    """An unknown key is an error, a read setting does not change, numbers are those that JSON has."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class PackageFile(Settings):
@@ -85,6 +86,13 @@ class WebFile(Settings):
     url: Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+/\S+$")]
     sha256: Sha256
     members: list[Line] = []
+
+    @field_validator("url")
+    @classmethod
+    def _published(cls, value: str) -> str:
+        if "@" in urlsplit(value).netloc:
+            raise ValueError("the address has a name or password in it, and the page shows it; take a mirror instead")
+        return value
 
 
 class OwnFile(Settings):
@@ -177,7 +185,7 @@ class Filters(Settings):
         for pattern in value:
             try:
                 re.compile(pattern)
-            except re.error as error:
+            except (re.error, OverflowError, RecursionError) as error:
                 raise ValueError(f"{pattern!r} is not a regular expression ({error})") from error
         return value
 
@@ -196,11 +204,11 @@ class CorpusSpec(Settings):
     ``language`` itself; in ``title`` for the language.
     """
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)]
     title: Line
     licence: Line
     language: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([_-][A-Za-z0-9]+)*$")]
-    codes: dict[str, list[Line]] = {}
+    codes: dict[str, Annotated[list[Line], Field(min_length=1)]] = {}
     source: Source
     reader: ReaderSpec
     split: Split

@@ -166,12 +166,27 @@ def limited(records: list[Record], most_records: int | None, most_characters: in
 def check_sizes(name: str, splits: dict[str, int], valid: float, test: float) -> None:
     """Raise ``UserError`` if a split is empty, smaller than the number asked for, or training smaller than held-out."""
     asked = {"valid": valid if valid >= 1 else 1, "test": test if test >= 1 else 1}
-    largest = max(splits["valid"], splits["test"], 1)
-    if splits["train"] >= largest and all(splits[split] >= size for split, size in asked.items()):
+    if _is_enough(splits) and all(splits[split] >= size for split, size in asked.items()):
         return
-    counts = ", ".join(f"{splits[split]} {split}" for split in ("train", "valid", "test"))
     raise UserError(
-        f"corpus {name} is too small for its split: its {sum(splits.values())} records give {counts}, but "
+        f"corpus {name} is too small for its split: its {sum(splits.values())} records give {_counts(splits)}, but "
         f"valid={valid:g} and test={test:g} were asked for and training needs as many as the larger of "
         "them; add text, or lower split.valid and split.test"
     )
+
+
+def check_left(name: str, splits: dict[str, int]) -> None:
+    """Raise ``UserError`` if too little is left of a split without what resembles held-out text."""
+    if not _is_enough(splits):
+        raise UserError(
+            f"corpus {name} is too small without its near-duplicates: {_counts(splits)} are left, and training needs "
+            "as many as the larger of the others; add text, or raise split.near_duplicates.similarity"
+        )
+
+
+def _is_enough(splits: dict[str, int]) -> bool:
+    return min(splits.values()) > 0 and splits["train"] >= max(splits["valid"], splits["test"])
+
+
+def _counts(splits: dict[str, int]) -> str:
+    return ", ".join(f"{splits[split]} {split}" for split in ("train", "valid", "test"))

@@ -12,7 +12,7 @@ import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from verdict import documents
 from verdict.errors import UserError, run_command
@@ -52,11 +52,25 @@ class Margin(Strict):
     reason: Text = Field(description="Why this size, in one line.")
 
 
+def _suits(select: dict[Column, Any] | None) -> dict[Column, Any] | None:
+    """Refuse a number where a column holds text, and text where it holds numbers: it would select nothing."""
+    for column, value in (select or {}).items():
+        for cell in value if isinstance(value, list) else [value]:
+            if isinstance(cell, str) == (column == "at"):
+                kind = "numbers" if column == "at" else "text"
+                raise ValueError(f"the column '{column}' holds {kind}, and {cell!r} is none; write {kind}")
+    return select
+
+
+Selection = Annotated[dict[Column, Cell | list[Cell]], AfterValidator(_suits)]
+Cells = Annotated[dict[Column, Cell], AfterValidator(_suits)]
+
+
 class Baseline(Strict):
     """Trivial answers to stand beside: the best of them on the metric is taken."""
 
     architecture: Name = Field(description="Label of the baselines in the evidence's architecture column.")
-    select: dict[Column, Cell | list[Cell]] = Field(description="Which rows are baselines: column → value(s).")
+    select: Selection = Field(description="Which rows are baselines: column → value(s).")
 
 
 class Test(Strict):
@@ -67,7 +81,7 @@ class Test(Strict):
     name: Name = Field(description="Unique within the claim.")
     reads: Text = Field(description="What is compared, in plain words without numbers.")
     metric: Name = Field(description="Metric of the evidence rows; must stand under `metrics`.")
-    select: dict[Column, Cell | list[Cell]] = Field(description="Which rows count: column → value or list of values.")
+    select: Selection = Field(description="Which rows count: column → value or list of values.")
     by: list[Column] = Field(
         default=list(CONDITIONS), description="Columns whose combinations are judged as separate conditions."
     )
@@ -84,7 +98,7 @@ class Test(Strict):
     pairing: Literal["paired", "independent"] = Field(
         default="paired", description="paired: replicate with replicate (t-interval); independent: Welch's interval."
     )
-    relative_to: dict[Column, Cell] | None = Field(
+    relative_to: Cells | None = Field(
         default=None, description="Compare gains over the row that differs in these columns, replicate by replicate."
     )
     baseline: Baseline | None = Field(default=None, description="Needed when a side is a baseline, and for shares.")

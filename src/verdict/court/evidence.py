@@ -4,6 +4,9 @@ import difflib
 import hashlib
 import io
 import math
+import os
+import sys
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -77,7 +80,7 @@ def check(table: pl.DataFrame, where: str = "evidence") -> pl.DataFrame:
     for name, dtype in SCHEMA.items():
         if table.schema[name] != dtype:
             try:
-                table = table.with_columns(pl.col(name).cast(dtype, strict=True))
+                table = table.with_columns(_converted(table[name], dtype))
             except pl.exceptions.PolarsError as error:
                 raise UserError(
                     f"{where}: the column '{name}' must hold {_kind(dtype)}, found {table.schema[name]}; convert it"
@@ -113,10 +116,34 @@ def read(path: Path | str) -> pl.DataFrame:
             table = pl.read_csv(path, infer_schema=False).fill_null("")
             table = _typed(table, path)
         else:
-            table = pl.read_parquet(path)
+            table = read_parquet(path)
     except pl.exceptions.PolarsError as error:
         raise UserError(f"{path} cannot be read as a table ({_first_line(error)}); make it again") from error
     return check(table, str(path))
+
+
+def read_parquet(path: Path) -> pl.DataFrame:
+    """A Parquet file as a table. Raises ``polars.exceptions.PolarsError`` if it is damaged.
+
+    Over some damaged bytes polars panics, which its threads tell on the standard error in many lines; those are dropped
+    and the panic is an error like others.
+    """
+    with tempfile.TemporaryFile() as said:
+        sys.stderr.flush()
+        kept = os.dup(2)
+        os.dup2(said.fileno(), 2)
+        try:
+            table = pl.read_parquet(path)
+        except pl.exceptions.PanicException as error:
+            said.truncate(0)
+            raise pl.exceptions.ComputeError(_first_line(error)) from error
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            said.seek(0)
+            if told := said.read().decode(errors="replace"):
+                sys.stderr.write(told)
+    return table
 
 
 def write(table: pl.DataFrame, path: Path | str) -> None:
@@ -139,6 +166,17 @@ def csv(table: pl.DataFrame) -> bytes:
 def fingerprint(table: pl.DataFrame) -> str:
     """SHA-256 of the canonical CSV: what ``sha256sum`` says of the .csv file that ``write`` left."""
     return hashlib.sha256(csv(table)).hexdigest()
+
+
+def _converted(column: pl.Series, dtype: Any) -> pl.Series:
+    """A column as another type, if that changes no value. Raises ``polars.exceptions.PolarsError``."""
+    kind = column.dtype
+    if not (kind.is_numeric() or kind in (pl.String, pl.Null, pl.Categorical, pl.Enum)):
+        raise pl.exceptions.InvalidOperationError(f"{kind} is no such type")
+    made = column.cast(dtype, strict=True)
+    if dtype == pl.Int64 and kind.is_numeric() and not made.cast(pl.Float64).equals(column.cast(pl.Float64)):
+        raise pl.exceptions.InvalidOperationError("not all are whole numbers")
+    return made
 
 
 def _typed(table: pl.DataFrame, path: Path) -> pl.DataFrame:
@@ -178,7 +216,7 @@ def _meant(word: str, known: Iterable[str], phrase: str = "did you mean") -> str
     return f"; {phrase} '{close[0]}'?" if close else f"; known are {', '.join(SCHEMA)}"
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from verdict import documents
 from verdict.court.claims import Rule
 from verdict.errors import UserError, run_command
-from verdict.files import read_json
+from verdict.files import parse_json
 
 SCHEMA = 1
 
@@ -202,8 +202,8 @@ def read(path: Path | str) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path} does not exist; run `snakemake --cores all`, or name another verdict")
     try:
-        content = read_json(path)
-    except (UnicodeDecodeError, RecursionError) as error:
+        content = parse_json(path.read_text(encoding="utf-8"), path)
+    except UnicodeDecodeError as error:
         raise UserError(f"{path} is not a verdict but some other file; name the judge's verdict.json") from error
     return check(content, str(path))
 

@@ -35,7 +35,6 @@ over the units, and ``low`` and ``high`` [T], the quantiles that the settings na
 """
 
 import argparse
-import json
 import math
 import random
 import re
@@ -51,6 +50,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from verdict.arguments import filled, json_argument
 from verdict.device import prepare
 from verdict.errors import UserError, run_command
 from verdict.files import read_json
@@ -247,7 +247,10 @@ def run(settings: Settings, folders: Sequence[Path], tokens: Path, out: Path) ->
     Raises ``UserError`` if the models are not of one stage, or of an objective without a rule that picks.
     """
     trainings = [read_json(folder / "metrics.json") for folder in folders]
-    jobs = [Job.from_dict(training["job"]) for training in trainings]
+    jobs = [
+        filled(Job, training["job"], f"{folder}/metrics.json: job")
+        for training, folder in zip(trainings, folders, strict=True)
+    ]
     stage, objective = jobs[0].stage, jobs[0].objective
     if other := [job for job in jobs if job.stage != stage]:
         raise UserError(f"{other[0].name} is of another stage than {jobs[0].name}; name models of one stage")
@@ -273,14 +276,14 @@ def run(settings: Settings, folders: Sequence[Path], tokens: Path, out: Path) ->
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m verdict.measure.activity", description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="what to look at, as JSON")
+    parser.add_argument("--settings", type=json_argument, required=True, help="what to look at, as JSON")
     parser.add_argument("--models", type=Path, nargs="+", required=True, help="folders of trained models of one stage")
     parser.add_argument("--tokens", type=Path, required=True, help="folder of the encoded task")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     given = parser.parse_args()
     prepare(given.threads)
-    run(Settings(**given.settings), given.models, given.tokens, given.out)
+    run(filled(Settings, given.settings, "--settings"), given.models, given.tokens, given.out)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ Evaluation is in fp32 with the right earlier outputs shown (teacher forcing), on
 """
 
 import argparse
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,16 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from verdict.arguments import filled, job_of, json_argument
 from verdict.device import choose_device, device_name, prepare
 from verdict.errors import run_command
 from verdict.files import read_json
 from verdict.measure.buckets import slope
 from verdict.metrics import Report
 from verdict.models.families import LanguageModel
+from verdict.tokens.arrays import load_array
 from verdict.training import store
 from verdict.training.batches import Batch, open_answers
 from verdict.training.loop import move
-from verdict.training.settings import Job
 
 #: gives the answers [M] to what a batch asks
 Answerer = Callable[[Batch], Tensor]
@@ -62,7 +62,7 @@ def model_answers(model: LanguageModel) -> Answerer:
 
 def answer_counts(tokens: Path) -> Tensor:
     """How often each piece is an answer of the training split, [V]."""
-    answers, asked = (np.load(tokens / f"train.{name}.npy", mmap_mode="r") for name in ("answers", "where"))
+    answers, asked = (load_array(tokens / f"train.{name}.npy", mapped=True) for name in ("answers", "where"))
     return torch.from_numpy(np.bincount(answers[asked], minlength=read_json(tokens / "tokens.json")["vocabulary"]))
 
 
@@ -111,15 +111,15 @@ def shares(answer: Answerer, settings: Settings, tokens: Path, device: torch.dev
         right = hits(answer, data.in_order(settings.test_records), device)
         yield Share(test["variable"], test["at"], test["variant"], 100.0 * float(right.mean()))
         if test["by_distance"]:
-            asked = np.load(tokens / f"{split}.where.npy", mmap_mode="r")
-            octaves = octave(np.load(tokens / f"{split}.distance.npy", mmap_mode="r")[asked][: len(right)])
+            asked = load_array(tokens / f"{split}.where.npy", mapped=True)
+            octaves = octave(load_array(tokens / f"{split}.distance.npy", mapped=True)[asked][: len(right)])
             for at in np.unique(octaves).tolist():
                 yield Share("distance", at, test["variant"], 100.0 * float(right[octaves == at].mean()))
 
 
 def run(settings: Settings, folder: Path, tokens: Path) -> None:
     """Evaluate the model in ``folder`` and write evaluation.json there."""
-    job = Job.from_dict(read_json(folder / "metrics.json")["job"])
+    job = job_of(folder)
     device = choose_device(job.device)
     model = store.load(folder).to(device).eval()
     assert isinstance(model, LanguageModel)
@@ -169,7 +169,7 @@ def run_baseline(settings: Settings, tokens: Path, out: Path) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m verdict.measure.algorithms", description=__doc__)
-    parser.add_argument("--settings", type=json.loads, default={}, help="how to evaluate, as JSON")
+    parser.add_argument("--settings", type=json_argument, default={}, help="how to evaluate, as JSON")
     parser.add_argument("--tokens", type=Path, required=True, help="folder of the task")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     what = parser.add_mutually_exclusive_group(required=True)
@@ -177,7 +177,7 @@ def main() -> None:
     what.add_argument("--baseline", type=Path, help="file to write the rows of the baselines to")
     given = parser.parse_args()
     prepare(given.threads)
-    settings = Settings(**given.settings)
+    settings = filled(Settings, given.settings, "--settings")
     for folder in given.models or []:
         run(settings, folder, given.tokens)
     if given.baseline:

@@ -6,11 +6,11 @@ the model width in the feed-forward part, the model width in a recurrent layer).
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from verdict.arguments import every, json_argument
 from verdict.errors import run_command
 from verdict.measure.work import shape_of
 from verdict.metrics import Report
@@ -52,11 +52,13 @@ def run(jobs: Sequence[Job], tokens: Path, out: Path) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m verdict.measure.anatomy", description=__doc__)
-    parser.add_argument("--jobs", type=json.loads, required=True, help="training jobs whose models to count, as JSON")
+    parser.add_argument(
+        "--jobs", type=json_argument, required=True, help="training jobs whose models to count, as JSON"
+    )
     parser.add_argument("--tokens", type=Path, required=True, help="folder of the encoded tasks")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     given = parser.parse_args()
-    run([Job.from_dict(job) for job in given.jobs], given.tokens, given.out)
+    run(every(Job, given.jobs, "--jobs"), given.tokens, given.out)
 
 
 if __name__ == "__main__":

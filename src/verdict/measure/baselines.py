@@ -5,7 +5,6 @@ answer, unigram) and strong classical ones (nearest training example, bigram, na
 """
 
 import argparse
-import json
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -13,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from verdict.arguments import filled, json_argument
 from verdict.errors import run_command
 from verdict.files import read_json
 from verdict.measure.ngrams import Bigram, Unigram
 from verdict.measure.scores import SCORES
 from verdict.metrics import Report
-from verdict.tokens.arrays import Records, read_records
+from verdict.tokens.arrays import Records, load_array, read_records
 from verdict.training.batches import open_split
 
 
@@ -91,7 +91,7 @@ def bits(nats: float, piece_bytes: np.ndarray, pieces: np.ndarray) -> float:
 def likelihoods(settings: Settings, tokens: Path) -> list[tuple[str, str, float]]:
     """(baseline, objective, bits per byte) of count models on the pieces that the models predict."""
     vocabulary = read_json(tokens / "tokens.json")["vocabulary"]
-    piece_bytes = np.load(tokens / "piece_bytes.npy")
+    piece_bytes = load_array(tokens / "piece_bytes.npy")
     found = []
     for objective in settings.objectives:
         if objective == "classification":
@@ -140,12 +140,12 @@ def run(settings: Settings, corpus: Path, tokens: Path, out: Path) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m verdict.measure.baselines", description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="the settings as JSON")
+    parser.add_argument("--settings", type=json_argument, required=True, help="the settings as JSON")
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
     parser.add_argument("--tokens", type=Path, required=True, help="folder of the encoded task")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     given = parser.parse_args()
-    run(Settings(**given.settings), given.corpus, given.tokens, given.out)
+    run(filled(Settings, given.settings, "--settings"), given.corpus, given.tokens, given.out)
 
 
 if __name__ == "__main__":

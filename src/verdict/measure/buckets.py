@@ -7,7 +7,6 @@ that the difference of two architectures' slopes, seed by seed, is the slope of 
 """
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,12 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from verdict.arguments import filled, job_of, json_argument
 from verdict.errors import UserError, run_command
 from verdict.files import read_json
 from verdict.measure.scores import SCORES, Scores
 from verdict.metrics import Report
 from verdict.tokens.arrays import Records, read_records
-from verdict.training.settings import Job
 
 #: a record of outputs.jsonl: source, reference, output, variant
 Output = dict[str, str]
@@ -110,10 +109,10 @@ def best_search(folder: Path) -> tuple[str, list[Output]]:
 def source_lengths(tokens: Path, corpus: Path) -> dict[str, int]:
     """Pieces of each source of the test split as the models read it (cut, END counted)."""
     lengths = Records.open(tokens, "test.source").lengths.tolist()
-    return {
-        record["source"]: length
-        for record, length in zip(read_records(corpus / "test.jsonl"), lengths, strict=True)
-    }  # fmt: skip
+    records = list(read_records(corpus / "test.jsonl"))
+    if len(records) != len(lengths):
+        raise UserError(f"{corpus}/test.jsonl has other records than {tokens} was made of; encode the corpus again")
+    return {record["source"]: length for record, length in zip(records, lengths, strict=True)}
 
 
 def run(settings: Settings, folders: Sequence[Path], tokens: Path, corpus: Path, out: Path) -> None:
@@ -131,7 +130,7 @@ def run(settings: Settings, folders: Sequence[Path], tokens: Path, corpus: Path,
     )  # fmt: skip
     sources: Counter[str] | None = None
     for folder in folders:
-        job = Job.from_dict(read_json(folder / "metrics.json")["job"])
+        job = job_of(folder)
         variant, outputs = best_search(folder)
         read = Counter(row["source"] for row in outputs)
         if (sources := sources or read) != read or not read.keys() <= known.keys():
@@ -156,13 +155,13 @@ def run(settings: Settings, folders: Sequence[Path], tokens: Path, corpus: Path,
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m verdict.measure.buckets", description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="the settings as JSON")
+    parser.add_argument("--settings", type=json_argument, required=True, help="the settings as JSON")
     parser.add_argument("--models", type=Path, nargs="+", required=True, help="folders of evaluated models of one task")
     parser.add_argument("--tokens", type=Path, required=True, help="folder of the encoded task")
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     given = parser.parse_args()
-    run(Settings(**given.settings), given.models, given.tokens, given.corpus, given.out)
+    run(filled(Settings, given.settings, "--settings"), given.models, given.tokens, given.corpus, given.out)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ one window: the last of them sees ``at`` pieces, the others a little less (by an
 """
 
 import argparse
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -27,12 +26,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from verdict.arguments import filled, job_of, json_argument
 from verdict.device import choose_device, device_name, prepare
 from verdict.errors import UserError, run_command
-from verdict.files import read_json
 from verdict.metrics import Report
 from verdict.models.families import LanguageModel
-from verdict.tokens.arrays import Records
+from verdict.tokens.arrays import Records, load_array
 from verdict.training import store
 from verdict.training.settings import Job
 
@@ -234,10 +233,10 @@ def _check(settings: Settings, jobs: Sequence[Job]) -> int:
 
 def run(settings: Settings, folders: Sequence[Path], tokens: Path, out: Path) -> None:
     """Measure the model of each folder and write the rows of all."""
-    jobs = [Job.from_dict(read_json(folder / "metrics.json")["job"]) for folder in folders]
+    jobs = [job_of(folder) for folder in folders]
     window = _check(settings, jobs)
     text = np.asarray(Records.open(tokens, "test.text").pieces).astype(np.int64)
-    piece_bytes = np.load(tokens / "piece_bytes.npy")
+    piece_bytes = load_array(tokens / "piece_bytes.npy")
     told = {"context": asdict(settings), "models": [job.name for job in jobs]}
     report = Report("context", told, experiment="context", matching="parameters", implementation="kernel")
     for folder, job in zip(folders, jobs, strict=True):
@@ -255,14 +254,14 @@ def run(settings: Settings, folders: Sequence[Path], tokens: Path, out: Path) ->
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m verdict.measure.context", description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="the settings as JSON")
+    parser.add_argument("--settings", type=json_argument, required=True, help="the settings as JSON")
     parser.add_argument("--models", type=Path, nargs="+", required=True, help="folders of trained language models")
     parser.add_argument("--tokens", type=Path, required=True, help="folder of the encoded text")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     given = parser.parse_args()
     prepare(given.threads)
-    run(Settings(**given.settings), given.models, given.tokens, given.out)
+    run(filled(Settings, given.settings, "--settings"), given.models, given.tokens, given.out)
 
 
 if __name__ == "__main__":

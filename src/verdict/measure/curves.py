@@ -9,7 +9,6 @@ not timed have no rows.
 """
 
 import argparse
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from verdict.errors import run_command
-from verdict.files import read_json
-from verdict.metrics import Report
+from verdict.arguments import json_argument, numbers
+from verdict.errors import UserError, run_command
+from verdict.files import read_json, read_json_lines
+from verdict.metrics import Report, read_rows
 
 Point = dict[str, Any]
 
@@ -59,9 +59,11 @@ def seconds_per_token(speed_rows: Sequence[dict[str, Any]]) -> dict[str, list[fl
 
 def run(stage: str, targets: Sequence[float], folders: Sequence[Path], speed: Path, out: Path) -> None:
     """Write the rows of a stage."""
-    told = read_json(speed)
-    per_token = seconds_per_token(told["rows"])
-    first = told["rows"][0]
+    timed = read_rows(speed)
+    per_token = seconds_per_token(timed)
+    if not per_token:
+        raise UserError(f"{speed} tells no training speed; remove it and run again")
+    first = timed[0]
     report = Report(
         f"curves/{stage}", {"stage": stage, "targets": list(targets)}, task=first["task"], variant=first["variant"],
         device=first["device"], implementation=first["implementation"],
@@ -69,7 +71,9 @@ def run(stage: str, targets: Sequence[float], folders: Sequence[Path], speed: Pa
     curves: dict[tuple[str, int], list[Point]] = {}
     for folder in folders:
         job = read_json(folder / "metrics.json")["job"]
-        points = [json.loads(line) for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+        points = list(read_json_lines(folder / "history.jsonl"))
+        if not points:
+            raise UserError(f"{folder}/history.jsonl is empty; remove {folder} and run again")
         architecture = job["architecture_name"]
         if architecture not in per_token:
             continue
@@ -113,12 +117,12 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m verdict.measure.curves", description=__doc__)
     parser.add_argument("--stage", required=True)
-    parser.add_argument("--targets", type=json.loads, required=True, help="bits per byte, as a JSON list")
+    parser.add_argument("--targets", type=json_argument, required=True, help="bits per byte, as a JSON list")
     parser.add_argument("--runs", type=Path, nargs="+", required=True, help="folders of the stage's runs")
     parser.add_argument("--speed", type=Path, required=True, help="speed.json of the stage")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     given = parser.parse_args()
-    run(given.stage, given.targets, given.runs, given.speed, given.out)
+    run(given.stage, numbers(given.targets, "--targets"), given.runs, given.speed, given.out)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ counts. Gradients are computed in fp32 on the CPU.
 """
 
 import argparse
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -33,15 +32,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from verdict.arguments import filled, job_of, json_argument
 from verdict.device import prepare
 from verdict.errors import UserError, run_command
-from verdict.files import read_json
+from verdict.files import read_json_lines
 from verdict.metrics import Report
 from verdict.models.families import LanguageModel, map_tensors
 from verdict.tokens.arrays import Records
 from verdict.training import store
 from verdict.training.batches import Windows
-from verdict.training.settings import Job
 
 #: the smallest normal and the largest number of fp32: beyond them a gradient cannot be told from zero or infinity
 FLOOR, CEILING = torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).max
@@ -183,29 +182,29 @@ def run(settings: Settings, folders: Sequence[Path], tokens: Path, out: Path) ->
     windows = spread_windows(Records.open(tokens, "test.text"), settings.length, settings.windows)
     report = Report("gradients", asdict(settings), experiment="gradients", matching="parameters", device="cpu")
     for folder in folders:
-        job = Job.from_dict(read_json(folder / "metrics.json")["job"])
+        job = job_of(folder)
         if job.family != "language_model":
             raise UserError(f"{folder} holds a model of the family {job.family}; name runs of language models alone")
         columns = {"task": job.task, "architecture": job.architecture_name, "replicate": job.seed}
         for variant, model in (("initial", store.untrained(folder, job.seed)), ("trained", store.load(folder))):
             assert isinstance(model, LanguageModel)
             add_flow(report, model, windows, settings, variant=variant, **columns)
-        history = (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
-        add_clipping(report, [json.loads(line) for line in history], variant=job.variant, **columns)
+        history = list(read_json_lines(folder / "history.jsonl"))
+        add_clipping(report, history, variant=job.variant, **columns)
     report.write(out)
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m verdict.measure.gradients", description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="what to measure, as JSON")
+    parser.add_argument("--settings", type=json_argument, required=True, help="what to measure, as JSON")
     parser.add_argument("--models", type=Path, nargs="+", required=True, help="folders of trained language models")
     parser.add_argument("--tokens", type=Path, required=True, help="folder of the encoded task")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     given = parser.parse_args()
     prepare(given.threads)
-    run(Settings(**given.settings), given.models, given.tokens, given.out)
+    run(filled(Settings, given.settings, "--settings"), given.models, given.tokens, given.out)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ are not stored, so those differences carry the error over seeds alone.
 """
 
 import argparse
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -22,9 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from verdict.arguments import filled, json_argument
 from verdict.errors import UserError, run_command
-from verdict.files import read_json
-from verdict.metrics import Report
+from verdict.files import read_json_lines
+from verdict.metrics import Report, read_rows
 
 #: metric -> scores, one for each row of item counts (resamples × items)
 Scorer = Callable[[np.ndarray], dict[str, np.ndarray]]
@@ -127,14 +127,16 @@ def resamples(items: int, count: int, seed: int, block: int = 1) -> np.ndarray:
 
 def read(folder: Path) -> list[Scored]:
     """What was scored in a run, by variant; empty for a run without outputs."""
-    rows = read_json(folder / "evaluation.json")["rows"]
-    outputs = [json.loads(line) for line in (folder / "outputs.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = read_rows(folder / "evaluation.json")
+    outputs = list(read_json_lines(folder / "outputs.jsonl"))
     found = []
     for variant in sorted({row["variant"] for row in rows if row["unit"] == "%"}):
         told = [row for row in rows if row["unit"] == "%" and row["variant"] == variant]
         columns = {name: told[0][name] for name in ("task", "variant", "matching", "size", "device", "at")}
         scores = {row["metric"]: (row["value"], row["unit"]) for row in told}
         own = [output for output in outputs if output.get("variant", variant) == variant]
+        if not own or any("output" not in each or "reference" not in each for each in own):
+            raise UserError(f"{folder}/outputs.jsonl lacks outputs that were scored; evaluate that run again")
         found.append(Scored(told[0]["architecture"], told[0]["replicate"], columns, scores, own))
     return found
 
@@ -210,13 +212,13 @@ def run(settings: Settings, folders: Sequence[Path], out: Path) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m verdict.measure.items", description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="the settings as JSON")
+    parser.add_argument("--settings", type=json_argument, required=True, help="the settings as JSON")
     parser.add_argument(
         "--models", type=Path, nargs="+", required=True, help="folders of all evaluated runs of a stage"
     )
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     given = parser.parse_args()
-    run(Settings(**given.settings), given.models, given.out)
+    run(filled(Settings, given.settings, "--settings"), given.models, given.out)
 
 
 if __name__ == "__main__":

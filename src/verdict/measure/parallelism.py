@@ -7,7 +7,6 @@ time, memory and, where the device tells it, energy. All contestants are timed i
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,11 +14,11 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from verdict.arguments import filled, json_argument
 from verdict.device import choose_device, choose_precision, device_name, prepare
 from verdict.errors import UserError, run_command
 from verdict.measure import sweeps
@@ -31,6 +30,7 @@ from verdict.measure.timing import rounds, turns
 from verdict.measure.work import generator, make, shape_of, stepper, synthetic
 from verdict.metrics import Report
 from verdict.models.families import LanguageModel
+from verdict.tokens.arrays import load_array
 from verdict.training.objectives import training_flops
 from verdict.training.settings import Job
 
@@ -87,7 +87,7 @@ class Bench:
         self.shape = shape_of(first, folder)
         self.device = choose_device(first.device)
         self.precision = choose_precision(first.precision, self.device)
-        self.piece_bytes = torch.from_numpy(np.load(folder / "piece_bytes.npy")).to(self.device)
+        self.piece_bytes = torch.from_numpy(load_array(folder / "piece_bytes.npy")).to(self.device)
         self.models = {name: cast(LanguageModel, make(job, self.shape, self.device)) for name, job in self.jobs.items()}
         self.counter = meter(self.device)
         self.report = Report(
@@ -362,14 +362,13 @@ def _ratios(over: Seconds, under: Seconds) -> Seconds:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m verdict.measure.parallelism", description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="what to measure, as JSON")
+    parser.add_argument("--settings", type=json_argument, required=True, help="what to measure, as JSON")
     parser.add_argument("--tokens", type=Path, required=True, help="folder of the encoded tasks")
     parser.add_argument("--threads", type=int, required=True, help="CPU threads: all of the machine's")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     given = parser.parse_args()
     prepare(given.threads)
-    settings = Settings(**{**given.settings, "jobs": [Job.from_dict(job) for job in given.settings["jobs"]]})
-    run(settings, given.tokens, given.out, given.threads)
+    run(filled(Settings, given.settings, "--settings"), given.tokens, given.out, given.threads)
 
 
 if __name__ == "__main__":

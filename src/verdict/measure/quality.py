@@ -11,23 +11,22 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 
+from verdict.arguments import filled, job_of, json_argument
 from verdict.device import choose_device, device_name, prepare
-from verdict.errors import run_command
+from verdict.errors import UserError, run_command
 from verdict.files import read_json, write_text
 from verdict.measure.scores import SCORES
 from verdict.metrics import Report
 from verdict.models.families import EncoderDecoder, MaskedEncoder
 from verdict.models.generation import beam_search
 from verdict.tokens import tokenizer as bpe
-from verdict.tokens.arrays import read_records
+from verdict.tokens.arrays import load_array, read_records
 from verdict.training import store
 from verdict.training.batches import Batch, Source, open_split
 from verdict.training.loop import evaluate, loss_of, move
 from verdict.training.objectives import OBJECTIVES
-from verdict.training.settings import Job
 
 
 @dataclass(frozen=True)
@@ -74,12 +73,12 @@ def classify(model: MaskedEncoder, batches: Iterator[Batch], device: torch.devic
 
 def run(evaluation: Evaluation, folder: Path, tokens: Path, corpus: Path) -> None:
     """Evaluate the model in ``folder`` and write evaluation.json and outputs.jsonl there."""
-    job = Job.from_dict(read_json(folder / "metrics.json")["job"])
+    job = job_of(folder)
     device = choose_device(job.device)
     model = store.load(folder).to(device).eval()
     told = read_json(tokens / "tokens.json")
     data: Source = open_split(tokens, job.objective, "test", job.training, told["vocabulary"])
-    piece_bytes = torch.from_numpy(np.load(tokens / "piece_bytes.npy")).to(device)
+    piece_bytes = torch.from_numpy(load_array(tokens / "piece_bytes.npy")).to(device)
     settings = {"evaluation": asdict(evaluation), "train": job.to_dict()}
     report = Report(
         f"evaluate/{job.name}", settings, experiment="training", matching="parameters", device=device_name(device),
@@ -91,7 +90,7 @@ def run(evaluation: Evaluation, folder: Path, tokens: Path, corpus: Path) -> Non
     outputs: list[dict[str, str]] = []
     if job.objective == "sequence_pairs":
         assert isinstance(model, EncoderDecoder)
-        records = list(read_records(corpus / "test.jsonl"))
+        records = _test_records(corpus, tokens)
         tokenizer = bpe.load(tokens / "tokenizer.json")
         for beams in evaluation.beams:
             variant = "greedy" if beams == 1 else "beam"
@@ -109,7 +108,7 @@ def run(evaluation: Evaluation, folder: Path, tokens: Path, corpus: Path) -> Non
             ]
     if job.objective == "classification":
         assert isinstance(model, MaskedEncoder)
-        records = list(read_records(corpus / "test.jsonl"))
+        records = _test_records(corpus, tokens)
         chosen = classify(model, data.in_order(evaluation.test_records), device)
         numbers = sorted(chosen)
         given = [told["labels"][chosen[i]] for i in numbers]
@@ -125,18 +124,28 @@ def run(evaluation: Evaluation, folder: Path, tokens: Path, corpus: Path) -> Non
     report.write(folder / "evaluation.json")
 
 
+def _test_records(corpus: Path, tokens: Path) -> list[dict[str, str]]:
+    """The records of the test split; raises ``UserError`` if they are not those that were encoded."""
+    records = list(read_records(corpus / "test.jsonl"))
+    field = "source" if (tokens / "test.source.ends.npy").exists() else "text"
+    if len(records) != len(load_array(tokens / f"test.{field}.ends.npy")):
+        raise UserError(f"{corpus}/test.jsonl has other records than {tokens} was made of; encode the corpus again")
+    return records
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m verdict.measure.quality", description=__doc__)
-    parser.add_argument("--evaluation", type=json.loads, required=True, help="the evaluation as JSON")
+    parser.add_argument("--evaluation", type=json_argument, required=True, help="the evaluation as JSON")
     parser.add_argument("--models", type=Path, nargs="+", required=True, help="folders of trained models of one task")
     parser.add_argument("--tokens", type=Path, required=True, help="folder of the encoded task")
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     given = parser.parse_args()
     prepare(given.threads)
+    evaluation = filled(Evaluation, given.evaluation, "--evaluation")
     for folder in given.models:
-        run(Evaluation(**given.evaluation), folder, given.tokens, given.corpus)
+        run(evaluation, folder, given.tokens, given.corpus)
 
 
 if __name__ == "__main__":

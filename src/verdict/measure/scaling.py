@@ -16,7 +16,6 @@ Takes the histories of all runs of a task; leaves {task}.json (rows), all from t
 """
 
 import argparse
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -25,13 +24,13 @@ from typing import Any
 
 import numpy as np
 
-from verdict.errors import run_command
-from verdict.files import read_json
+from verdict.arguments import filled, json_argument
+from verdict.errors import UserError, run_command
+from verdict.files import read_json, read_json_lines
 from verdict.measure.curves import Point, cost_to_reach, loss_at
-from verdict.metrics import Report
-from verdict.models.families import InnerWidths
-from verdict.models.settings import Architecture, Shape
+from verdict.metrics import Report, read_rows
 from verdict.models.sizes import inference_floats, skeleton
+from verdict.training import store
 
 #: how far beyond the tokens that were measured a law is believed, as a factor
 REACH = 10.0
@@ -90,26 +89,40 @@ def read_curve(folder: Path, settings: Settings) -> Curve:
     """The curve in a run's folder."""
     told = read_json(folder / "metrics.json")
     job = told["job"]
-    counted = next(row["value"] for row in told["rows"] if row["metric"] == "parameters_nonembedding")
-    points = [json.loads(line) for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()]
-    built = read_json(folder / "model.json")
-    shape = Shape(**built["shape"])
-    model = skeleton(Architecture(**built["architecture"]), shape, [InnerWidths(*inner) for inner in built["inner"]])
+    counted = [row["value"] for row in read_rows(folder / "metrics.json") if row["metric"] == "parameters_nonembedding"]
+    if not counted:
+        raise UserError(f"{folder}/metrics.json does not tell the model's parameters; remove {folder} and run again")
+    points = list(read_json_lines(folder / "history.jsonl"))
+    if not points:
+        raise UserError(f"{folder}/history.jsonl is empty; remove {folder} and run again")
+    architecture, shape, inner = store.described(folder)
+    model = skeleton(architecture, shape, inner)
     source = settings.context if shape.family == "encoder_decoder" else 0
     floats = inference_floats(model, settings.texts, settings.context, source)
-    return Curve(job["stage"], job["architecture_name"], job["seed"], job["size"], counted, floats, points)
+    return Curve(job["stage"], job["architecture_name"], job["seed"], job["size"], counted[0], floats, points)
 
 
 def _add_scaling(report: Report, settings: Settings, curves: Sequence[Curve]) -> None:
     chosen = [c for c in curves if c.stage in settings.sizes and c.architecture in settings.architectures]
+    if not chosen:
+        raise UserError("--runs has no run of the stages and architectures of --settings; name them")
     end = min(curve.points[-1]["tokens"] for curve in chosen)
     amounts = [end / 2**halving for halving in range(settings.halvings, -1, -1)]
     # the first validation may come later than the smallest share
     amounts = [at for at in amounts if all(curve.points[0]["tokens"] <= at for curve in chosen)]
+    if not amounts:
+        raise UserError(
+            f"a run of {settings.task} ends before another's first validation, so that their curves have nothing in "
+            "common; raise its budget_tokens, or the other's validations"
+        )
     laws: dict[tuple[str, int], tuple[float, float]] = {}
     for architecture in settings.architectures:
         for seed in sorted({curve.seed for curve in chosen}):
             by_stage = {c.stage: c for c in chosen if c.architecture == architecture and c.seed == seed}
+            if missing := [stage for stage in settings.sizes if stage not in by_stage]:
+                raise UserError(
+                    f"--runs lacks the run of {architecture} on {missing[0]} with the seed {seed}; name it too"
+                )
             sizes = [by_stage[stage] for stage in settings.sizes]
             columns: dict[str, Any] = {"experiment": "scaling", "architecture": architecture, "replicate": seed}
             losses = {(curve.stage, at): _loss(curve, at) for curve in sizes for at in amounts}
@@ -193,12 +206,16 @@ def _add_ladder(report: Report, settings: Settings, curves: Sequence[Curve]) -> 
 
 
 def _device(folder: Path) -> str:
-    return str(read_json(folder / "metrics.json")["rows"][0]["device"])
+    return str(read_rows(folder / "metrics.json")[0]["device"])
 
 
 def _loss(curve: Curve, tokens: float) -> float:
     loss = loss_at(curve.points, "tokens", tokens)
-    assert loss is not None, (curve.stage, curve.architecture, tokens)
+    if loss is None:
+        raise UserError(
+            f"the curve of {curve.architecture} on {curve.stage} does not reach from the first validation to "
+            f"{tokens:,.0f} tokens, where another's ends; raise its validations, or the other's budget_tokens"
+        )
     return loss
 
 
@@ -219,11 +236,11 @@ def run(settings: Settings, folders: Sequence[Path], out: Path) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m verdict.measure.scaling", description=__doc__)
-    parser.add_argument("--settings", type=json.loads, required=True, help="what to read, as JSON")
+    parser.add_argument("--settings", type=json_argument, required=True, help="what to read, as JSON")
     parser.add_argument("--runs", type=Path, nargs="+", required=True, help="folders of all runs of the task")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     given = parser.parse_args()
-    run(Settings(**given.settings), given.runs, given.out)
+    run(filled(Settings, given.settings, "--settings"), given.runs, given.out)
 
 
 if __name__ == "__main__":

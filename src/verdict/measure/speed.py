@@ -6,7 +6,6 @@ step. All contestants of a comparison are timed in turns (``verdict.measure.timi
 """
 
 import argparse
-import json
 import multiprocessing
 import sys
 from collections.abc import Callable
@@ -15,9 +14,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 
+from verdict.arguments import every, json_argument
 from verdict.device import (
     choose_device,
     choose_precision,
@@ -32,6 +31,7 @@ from verdict.measure.work import generator, make, pieces_of, shape_of, stepper, 
 from verdict.metrics import Report
 from verdict.models.families import EncoderDecoder, LanguageModel, Model
 from verdict.models.settings import Shape
+from verdict.tokens.arrays import load_array
 from verdict.training.batches import Batch, open_split
 from verdict.training.settings import Job
 
@@ -160,7 +160,7 @@ class Contest:
                 )  # fmt: skip
 
     def _training(self, models: dict[str, Model]) -> None:
-        piece_bytes = torch.from_numpy(np.load(self.tokens / "piece_bytes.npy")).to(self.device)
+        piece_bytes = torch.from_numpy(load_array(self.tokens / "piece_bytes.npy")).to(self.device)
 
         def timed(batches: list[Batch], variable: str = "", at: float | None = None) -> Rates:
             calls = {
@@ -214,14 +214,15 @@ def run(speeds: list[Speed], tokens: Path, out: Path, threads: int) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m verdict.measure.speed", description=__doc__)
-    parser.add_argument("--speeds", type=json.loads, required=True, help="what to time at each stage, as a JSON list")
+    parser.add_argument(
+        "--speeds", type=json_argument, required=True, help="what to time at each stage, as a JSON list"
+    )
     parser.add_argument("--tokens", type=Path, required=True, help="folder of the encoded tasks")
     parser.add_argument("--threads", type=int, required=True, help="CPU threads: all of the machine's")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     given = parser.parse_args()
     prepare(given.threads)
-    speeds = [Speed(**{**speed, "jobs": [Job.from_dict(job) for job in speed["jobs"]]}) for speed in given.speeds]
-    run(speeds, given.tokens, given.out, given.threads)
+    run(every(Speed, given.speeds, "--speeds"), given.tokens, given.out, given.threads)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,27 @@ checks on values live with the schema of params.yaml (``verdict.settings``).
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Family = Literal["language_model", "encoder_decoder", "masked_encoder"]
+
+
+class KnownMixer(NamedTuple):
+    """A mixer that has a name of its own."""
+
+    #: import path of its class
+    path: str
+    #: the options it takes, and of which types they are
+    options: dict[str, tuple[type, ...]]
+
+
+#: they stand here, and not with the mixers, so that settings can be checked without torch
+MIXERS = {
+    "attention": KnownMixer("verdict.models.mixers.attention:Attention", {"heads": (int,)}),
+    "gru": KnownMixer("verdict.models.mixers.gru:GRU", {}),
+    "lstm": KnownMixer("verdict.models.mixers.lstm:LSTM", {"forget_bias": (int, float)}),
+    "rnn": KnownMixer("verdict.models.mixers.rnn:RNN", {}),
+}
 
 
 @dataclass(frozen=True)

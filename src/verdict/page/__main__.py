@@ -1,9 +1,10 @@
 """``python -m verdict.page``: evidence, verdict and docket in, one HTML file out."""
 
 import argparse
-import json
 from pathlib import Path
+from typing import Any
 
+from verdict.arguments import json_argument
 from verdict.errors import UserError, run_command
 
 
@@ -21,7 +22,7 @@ def main() -> None:
     parser.add_argument("--outputs", type=Path, nargs="*", default=[], help="outputs.jsonl files of the runs")
     parser.add_argument("--activity", type=Path, nargs="*", default=[], help="files of verdict.measure.activity")
     parser.add_argument("--earlier", type=Path, help="an earlier verdict.json: the page tells what has changed since")
-    parser.add_argument("--rules", type=json.loads, default=[], help="the workflow's rules: [[room, [rule, …]], …]")
+    parser.add_argument("--rules", type=json_argument, default=[], help="the workflow's rules: [[room, [rule, …]], …]")
     parser.add_argument("--out", type=Path, default=Path("reports/index.html"), help="default: %(default)s")
     parser.add_argument("--card", type=Path, help="picture for links to the page (.png)")
     arguments = parser.parse_args()
@@ -42,7 +43,7 @@ def main() -> None:
         arguments.outputs,
         arguments.activity,
         arguments.earlier,
-        dict(arguments.rules),
+        _rooms(arguments.rules),
     )
     page = build.render(found, words.load(), arguments.card.name if arguments.card else None)
     if arguments.card:
@@ -50,6 +51,15 @@ def main() -> None:
         write_bytes(arguments.card, card.png(card.card(found.verdict, areas, words.load())))
     write_text(arguments.out, page)
     print(f"{arguments.out}: {len(page.encode('utf-8')) / 2**20:.1f} MiB, open it in any browser")
+
+
+def _rooms(told: Any) -> dict[str, list[str]]:
+    """The workflow's rules as they are told on the command line."""
+    try:
+        rooms = {str(room): [str(rule) for rule in rules] for room, rules in told}
+    except (TypeError, ValueError) as error:
+        raise UserError("--rules must be a JSON list of rooms with their rules, as [[room, [rule, …]], …]") from error
+    return rooms
 
 
 if __name__ == "__main__":

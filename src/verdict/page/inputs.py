@@ -1,32 +1,97 @@
 """What the page is made from, read and checked; the only part of the page that opens files."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import polars as pl
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from verdict import documents
 from verdict.court import claims as docket
 from verdict.court import evidence as table
 from verdict.court import form
 from verdict.errors import UserError
-from verdict.files import read_json
+from verdict.files import read_json, read_json_lines
 
-HISTORY = (
-    "run",
-    "task",
-    "architecture",
-    "variant",
-    "size",
-    "replicate",
-    "tokens",
-    "flops",
-    "seconds",
-    "valid_bits_per_byte",
-)
+HISTORY = {
+    "run": pl.String,
+    "task": pl.String,
+    "architecture": pl.String,
+    "variant": pl.String,
+    "size": pl.String,
+    "replicate": pl.Int64,
+    "tokens": pl.Int64,
+    "flops": pl.Float64,
+    "seconds": pl.Float64,
+    "valid_bits_per_byte": pl.Float64,
+}
+
+
+def _is_day(text: str) -> str:
+    date.fromisoformat(text)
+    return text
+
+
+class _Form(BaseModel):
+    """What the page needs of a JSON file; keys that it does not know are passed over."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+class _Split(_Form):
+    records: int | None = None
+    characters: int | None = None
+
+
+class _Source(_Form):
+    package: str = ""
+    url: str = ""
+    path: str = ""
+    sha256: str = ""
+    bytes: int | None = None
+
+
+class _Card(_Form):
+    """A corpus's card, as ``verdict.corpus`` writes it."""
+
+    task: str
+    name: str
+    title: str
+    language: str
+    licence: str
+    source: list[_Source]
+    splits: dict[str, _Split]
+    duplicates_removed: int
+    near_duplicates_removed: int
+    labels: dict[str, int] | None
+    examples: list[dict[str, str]]
+
+
+class _Machine(_Form):
+    """What ``verdict.measure.machine`` tells."""
+
+    date: Annotated[str, AfterValidator(_is_day)] | None = None
+    cpu: str | None = None
+    cores: int | None = None
+    memory_bytes: int | None = None
+    gpu: str | None = None
+    system: str | None = None
+    python: str | None = None
+    edition: str | None = None
+    seconds: float | None = None
+    commit: str | None = None
+    versions: dict[str, str] = {}
+
+
+class _Ledger(_Form):
+    """What ``verdict.ledger`` leaves."""
+
+    runs: dict[str, str] = {}
+    tracking_uri: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,7 +142,7 @@ def read(
     """Read all files; raises ``UserError`` naming the one that is missing, damaged or does not belong here."""
     found = table.read(evidence)
     registry = docket.load(claims)
-    judged = _json(verdict)
+    judged = form.read(verdict)
     for key, actual, other in (
         ("docket_sha256", registry.sha256(), claims),
         ("evidence_sha256", table.fingerprint(found), evidence),
@@ -88,15 +153,15 @@ def read(
                 f"python -m verdict.judge --evidence {evidence} --claims {claims} --out {verdict}"
             )
     rows = found.with_row_index("row").to_dicts()  # the judge names rows by their numbers in the sorted table
-    diary = _json(ledger) if ledger else {}
+    diary = _json(ledger, _Ledger) if ledger else {}
     return Inputs(
         evidence=rows,
         history=_history(history),
         verdict=judged,
         claims=registry,
-        cards=[_json(path) for path in cards],
+        cards=[_json(path, _Card) for path in cards],
         ledger=diary,
-        machine=_json(machine) if machine else {},
+        machine=_json(machine, _Machine) if machine else {},
         outputs=[_outputs(path, rows, diary.get("runs", {})) for path in sorted(outputs)],
         activity=[_activity(path) for path in activity],
         earlier=form.read(earlier) if earlier else None,
@@ -110,21 +175,29 @@ def _history(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise UserError(f"{path} does not exist; run the trainings first or name another history file")
     try:
-        frame = pl.read_parquet(path)
+        frame = table.read_parquet(path)
+        if missing := [name for name in HISTORY if name not in frame.columns]:
+            raise UserError(f"{path} lacks the column '{missing[0]}'; make it again")
+        frame = frame.select(pl.col(name).cast(kind, strict=True) for name, kind in HISTORY.items())
     except pl.exceptions.PolarsError as error:
-        raise UserError(f"{path} cannot be read as a table; make it again") from error
-    if missing := [name for name in HISTORY if name not in frame.columns]:
-        raise UserError(f"{path} lacks the column '{missing[0]}'; make it again")
-    # steps between two validations are not drawn
-    return frame.filter(pl.col("valid_bits_per_byte").is_not_null()).select(HISTORY).to_dicts()
+        raise UserError(f"{path} cannot be read as a table of learning curves; make it again") from error
+    drawn = frame.filter(pl.col("valid_bits_per_byte").is_not_null())  # steps between two validations are not drawn
+    needed = [name for name in HISTORY if name != "replicate"]
+    if drawn.select(needed).null_count().sum_horizontal().sum():
+        raise UserError(f"{path} has empty cells in rows with a validation; make it again")
+    numbers = [name for name, kind in HISTORY.items() if kind == pl.Float64]
+    if not drawn.select(pl.all_horizontal(pl.col(numbers).is_finite()).all()).item():
+        raise UserError(f"{path} has values that are no numbers in rows with a validation; make it again")
+    return drawn.to_dicts()
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path, model: type[_Form] | None = None) -> dict[str, Any]:
+    """A JSON file, as it stands, if it has the form."""
     if not path.is_file():
         raise UserError(f"{path} does not exist; run the step that makes it, or name another file")
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise UserError(f"{path} must hold a JSON object; make it again")
+    content: dict[str, Any] = read_json(path)
+    if model:
+        documents.check(model, content, f"{path} is damaged, make it again")
     return content
 
 
@@ -180,16 +253,5 @@ def _outputs(path: Path, rows: Sequence[dict[str, Any]], ledger: dict[str, str])
     name = run_of(path, {row["run"] for row in rows} | set(ledger))
     row = next((row for row in rows if row["run"] == name and row["architecture"] != "device"), None)
     parts = [*name.split("/"), "", "", ""]
-    records = []
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                record = json.loads(line)
-                if not isinstance(record, dict):
-                    raise UserError(f"{path} line {number} is not a JSON object; make the file again")
-                records.append({key: str(value) for key, value in record.items()})
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is damaged ({error}); remove it and run again") from error
-    except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist; leave it out of --outputs or make it") from error
+    records = [{key: str(value) for key, value in record.items()} for record in read_json_lines(path)]
     return Outputs(name, row["task"] if row else parts[1], row["architecture"] if row else parts[2], records)

@@ -12,7 +12,6 @@ said, BEGIN asks for an output.
 import argparse
 import hashlib
 import itertools
-import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from verdict.arguments import filled, json_argument
 from verdict.errors import UserError, run_command
 from verdict.files import replacing_folder, write_json
 from verdict.tokens import tokenizer as bpe
@@ -83,6 +83,7 @@ class Settings:
                 name for name in ("task", "vocabulary", "lengths", "test_lengths", "records") if name not in value
             ]
             raise UserError(f"the settings lack `{', '.join(missing)}`; write it") from error
+        made = filled(cls, value, "the settings")
         check(made)
         return made
 
@@ -338,9 +339,11 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m verdict.tokens.algorithms", description=__doc__)
     parser.add_argument("--task", choices=list(ALGORITHMS), required=True)
-    parser.add_argument("--settings", type=json.loads, required=True, help="the settings as JSON, without the task")
+    parser.add_argument("--settings", type=json_argument, required=True, help="the settings as JSON, without the task")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     given = parser.parse_args()
+    if not isinstance(given.settings, dict):
+        raise UserError("--settings must be a JSON object")
     write(Settings.from_dict({**given.settings, "task": given.task}), given.out)
 
 

@@ -1,11 +1,34 @@
 """Encoded text on disk: one flat array of pieces and one of record ends per field, memory-mapped when read."""
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from tokenize import TokenError
+from zipfile import BadZipFile
 
 import numpy as np
 from tokenizers import Tokenizer
+
+from verdict.errors import UserError
+from verdict.files import read_json_lines
+
+#: what numpy raises over a file that is none of its own
+_DAMAGED = (ValueError, EOFError, OSError, SyntaxError, TypeError, KeyError, OverflowError, TokenError, BadZipFile)
+
+
+def load_array(path: Path, mapped: bool = False) -> np.ndarray:
+    """The array in a file, or a map of it; raises ``UserError`` naming the file if it is missing or damaged.
+
+    Nothing that is read is run: numpy's way to store objects is refused.
+    """
+    try:
+        found = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist; run the step that makes it, or name another folder") from error
+    except _DAMAGED as error:
+        raise UserError(f"{path} is damaged ({error}); remove {path.parent} and run again") from error
+    if not isinstance(found, np.ndarray) or found.ndim != 1 or found.dtype.kind not in "iub":
+        raise UserError(f"{path} is damaged (it holds no row of numbers); remove {path.parent} and run again")
+    return found
 
 
 class Records:
@@ -16,9 +39,15 @@ class Records:
 
     @classmethod
     def open(cls, folder: Path | str, name: str) -> "Records":
-        """Map ``name.npy`` (uint16 pieces) and ``name.ends.npy`` (int64, exclusive ends of the records)."""
+        """Map ``name.npy`` (uint16 pieces) and ``name.ends.npy`` (int64, exclusive ends of the records).
+
+        Raises ``UserError`` if one is missing or damaged, or the two do not fit.
+        """
         folder = Path(folder)
-        return cls(np.load(folder / f"{name}.npy", mmap_mode="r"), np.load(folder / f"{name}.ends.npy"))
+        pieces, ends = load_array(folder / f"{name}.npy", mapped=True), load_array(folder / f"{name}.ends.npy")
+        if len(ends) == 0 or ends[0] < 0 or ends[-1] != len(pieces) or (np.diff(ends) < 0).any():
+            raise UserError(f"{folder / name}.npy and {name}.ends.npy do not fit; remove {folder} and run again")
+        return cls(pieces, ends)
 
     def save(self, folder: Path | str, name: str) -> None:
         """Write the two arrays."""
@@ -54,7 +83,8 @@ def encode(tokenizer: Tokenizer, texts: Iterable[str], longest: int | None = Non
 
 
 def read_records(path: Path) -> Iterator[dict[str, str]]:
-    """The records of a corpus split."""
-    with open(path, encoding="utf-8") as lines:
-        for line in lines:
-            yield json.loads(line)
+    """The records of a corpus split; raises ``UserError`` naming the file and line."""
+    for number, record in enumerate(read_json_lines(path), start=1):
+        if not all(isinstance(value, str) for value in record.values()):
+            raise UserError(f"{path} record {number} holds what is no text; remove the file and run again")
+        yield record

@@ -1,7 +1,8 @@
 """Byte-level byte-pair encoding (Sennrich et al. 2016; Radford et al. 2019) by the ``tokenizers`` library."""
 
 import codecs
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -12,6 +13,9 @@ PAD, BEGIN, END, MASK = 0, 1, 2, 3
 SPECIAL = ("<pad>", "<begin>", "<end>", "<mask>")
 #: pieces are kept as 16-bit numbers
 LARGEST_VOCABULARY = 65_536
+#: characters of a word that merges are learned from
+LONGEST_WORD = 1000
+_LONG, _SHORTER = re.compile(rf"\S{{{LONGEST_WORD + 1}}}"), re.compile(rf"\s*\S{{1,{LONGEST_WORD}}}")
 #: what ``piece_texts`` shows for a piece that completes no character
 UNFINISHED = "⋯"
 
@@ -33,7 +37,7 @@ def train(texts: Iterable[str], vocabulary: int) -> Tokenizer:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator((part for text in texts for part in _cut(text)), trainer)
     tokenizer.encode_special_tokens = True  # a text that says "<end>" does not end there; the file does not keep this
     if tokenizer.get_vocab_size() < vocabulary:
         raise UserError(
@@ -43,9 +47,22 @@ def train(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     return tokenizer
 
 
+def _cut(text: str) -> Iterator[str]:
+    """A text to learn from, its overlong words cut: the time that a word takes grows with the square of its length."""
+    if _LONG.search(text):
+        yield from _SHORTER.findall(text)
+    else:
+        yield text
+
+
 def load(path: Path | str) -> Tokenizer:
-    """Read a tokenizer written by ``python -m verdict.tokens``."""
-    tokenizer = Tokenizer.from_file(str(path))
+    """Read a tokenizer written by ``python -m verdict.tokens``. Raises ``UserError`` if there is none."""
+    if not Path(path).is_file():
+        raise UserError(f"{path} does not exist; run the step that makes it, or name another folder")
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # of no narrower kind
+        raise UserError(f"{path} is damaged ({error}); remove {Path(path).parent} and run again") from error
     tokenizer.encode_special_tokens = True
     return tokenizer
 

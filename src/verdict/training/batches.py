@@ -13,7 +13,7 @@ from torch import Tensor
 
 from verdict.errors import UserError
 from verdict.tokens import tokenizer as bpe
-from verdict.tokens.arrays import Records
+from verdict.tokens.arrays import Records, load_array
 
 Batch = dict[str, Tensor]
 
@@ -232,7 +232,7 @@ def answers(text: Records, right: np.ndarray, where: np.ndarray, batch_tokens: i
 def open_answers(folder: Path | str, split: str, batch_tokens: int) -> EqualLengths:
     """The batches of a split that ``verdict.tokens.algorithms`` wrote."""
     folder = Path(folder)
-    right, where = (np.load(folder / f"{split}.{name}.npy", mmap_mode="r") for name in ("answers", "where"))
+    right, where = (load_array(folder / f"{split}.{name}.npy", mapped=True) for name in ("answers", "where"))
     return answers(Records.open(folder, f"{split}.text"), right, where, batch_tokens)
 
 
@@ -261,7 +261,7 @@ def open_split(
         name = "pretrain.text" if split == "train" and (folder / "pretrain.text.npy").exists() else f"{split}.text"
         return masked(_spoken(opened(name)), vocabulary, training.masked, training.batch_tokens)
     if objective == "classification":
-        labels = np.load(folder / f"{split}.label.npy")
+        labels = load_array(folder / f"{split}.label.npy")
         return labelled(opened(f"{split}.text"), labels[some(len(labels))], training.batch_tokens)
     if objective == "answers":
         return open_answers(folder, split, training.batch_tokens)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from verdict.device import choose_device, choose_precision, device_name, peak_memory
@@ -18,6 +17,7 @@ from verdict.models.mixers import mixer_class
 from verdict.models.settings import Shape
 from verdict.models.sizes import count, solve
 from verdict.provenance import code_digest
+from verdict.tokens.arrays import load_array
 from verdict.training import checkpoint, store
 from verdict.training.batches import open_split
 from verdict.training.checkpoint import Progress
@@ -49,7 +49,7 @@ def fit(job: Job, tokens: Path, folder: Path, start: Path | None = None) -> Trai
     model.to(device)
     if job.training.frozen:
         _freeze(model)
-    piece_bytes = torch.from_numpy(np.load(tokens / "piece_bytes.npy")).to(device)
+    piece_bytes = torch.from_numpy(load_array(tokens / "piece_bytes.npy")).to(device)
     data = open_split(tokens, job.objective, "train", job.training, shape.vocabulary, job.training.records)
     validation = open_split(tokens, job.objective, "valid", job.training, shape.vocabulary)
     parts = count(model)

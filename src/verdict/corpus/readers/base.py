@@ -1,6 +1,7 @@
 """The shape of a reader, and how bytes become lines: one encoding, one kind of line end, no NUL."""
 
 import codecs
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from verdict.errors import UserError
 class Options(BaseModel):
     """Options of a reader; an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TextOptions(Options):
@@ -27,8 +28,10 @@ class TextOptions(Options):
     @classmethod
     def _known(cls, value: str) -> str:
         try:
-            codecs.lookup(value)
-        except LookupError:
+            b"a".decode(value)  # some codecs that Python knows are of no text
+        except UnicodeDecodeError:
+            pass  # one byte is no character of it
+        except (LookupError, UnicodeError, ValueError):
             raise ValueError(f"{value!r} is not an encoding Python knows, for example utf-8 or latin-1") from None
         return value
 
@@ -52,10 +55,13 @@ PAIRS = ("source", "target")
 LABELLED = ("text", "label")
 
 
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
+
 def decode(member: Member, encoding: str = "utf-8") -> str:
     """A member's text: byte-order mark dropped, line ends ``\\n``, composed (NFC).
 
-    Raises ``UserError`` naming the file and line if a byte does not fit the encoding or is NUL.
+    Raises ``UserError`` naming the file and line if a byte does not fit the encoding, is NUL or half a character.
     """
     data = member.data
     utf8 = codecs.lookup(encoding).name == "utf-8"
@@ -67,9 +73,14 @@ def decode(member: Member, encoding: str = "utf-8") -> str:
             f"{member.name} line {line} is not {encoding} (byte 0x{data[error.start]:02x}); save the file as UTF-8, "
             "or name its encoding in the reader's options"
         ) from error
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise UserError(f"{member.name} line {line} holds a NUL byte; this is not a text file, or not {encoding}")
+    except UnicodeError as error:
+        raise UserError(
+            f"{member.name} is not {encoding} ({error}); name its encoding in the reader's options"
+        ) from error
+    if found := _NO_TEXT.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        what = "a NUL byte" if found[0] == "\0" else "half a character (a lone surrogate)"
+        raise UserError(f"{member.name} line {line} holds {what}; this is not a text file, or not {encoding}")
     return unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 

@@ -81,7 +81,7 @@ def read_jsonl(members: Sequence[Member], fields: tuple[str, ...], options: Json
             where = f"{member.name} line {number}"
             try:
                 value = json.loads(line)
-            except (json.JSONDecodeError, RecursionError) as error:
+            except (RecursionError, ValueError) as error:  # nested too deep, or a number of thousands of digits
                 raise UserError(f"{where} is not JSON ({error}); mend or remove the line") from error
             if not isinstance(value, dict):
                 raise UserError(f"{where} is not a JSON object; write one object a line")

@@ -4,13 +4,7 @@ import importlib
 
 from verdict.errors import UserError
 from verdict.models.mixers.base import Mixer
-
-_KNOWN = {
-    "attention": "verdict.models.mixers.attention:Attention",
-    "gru": "verdict.models.mixers.gru:GRU",
-    "lstm": "verdict.models.mixers.lstm:LSTM",
-    "rnn": "verdict.models.mixers.rnn:RNN",
-}
+from verdict.models.settings import MIXERS
 
 
 def mixer_class(name: str) -> type[Mixer]:
@@ -19,10 +13,10 @@ def mixer_class(name: str) -> type[Mixer]:
     An import path runs the code of that module: name only modules you trust.
     Raises ``UserError`` if the name is unknown, cannot be imported or is not a ``Mixer``.
     """
-    path = _KNOWN.get(name, name)
+    path = MIXERS[name].path if name in MIXERS else name
     module, separator, attribute = path.partition(":")
     if not separator:
-        raise UserError(f"mixer '{name}' is unknown; write one of {', '.join(_KNOWN)} or an import path module:Class")
+        raise UserError(f"mixer '{name}' is unknown; write one of {', '.join(MIXERS)} or an import path module:Class")
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError, TypeError) as error:
