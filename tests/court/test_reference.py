@@ -1,0 +1,36 @@
+"""The reference run that is kept: its verdict is what the judge says of its evidence."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from verdict.court import claims, evidence
+from verdict.court.judge import judge
+
+FOLDER = Path(__file__).parents[2] / "reports/reference"
+
+
+@pytest.fixture(scope="module")
+def kept() -> dict:
+    return json.loads((FOLDER / "verdict.json").read_text(encoding="utf-8"))
+
+
+def test_the_judge_still_says_it(kept: dict):
+    recorded = json.loads((FOLDER / "docket.json").read_text())["docket_sha256"]
+    said = judge(claims.load(FOLDER / "claims.yaml"), evidence.read(FOLDER / "evidence.parquet"), recorded)
+    assert json.loads(json.dumps(said)) == kept
+
+
+def test_its_readme_says_the_same_labels(kept: dict):
+    told = re.findall(r"\| ([A-D]\d) \| ([a-z ]+?) (?=\|)", (FOLDER / "README.md").read_text(encoding="utf-8"))
+    assert {name: label.replace(" ", "_") for name, label in told} == {
+        claim["id"]: claim["label"] for claim in kept["claims"]
+    }
+
+
+def test_its_page_shows_that_verdict(kept: dict):
+    page = (FOLDER / "index.html").read_text(encoding="utf-8")
+    assert kept["evidence_sha256"] in page
+    assert kept["docket_sha256"] in page
