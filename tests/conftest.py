@@ -3,6 +3,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
+
+# make mutants: the same examples for every mutant, and no search for the smallest one that fails
+settings.register_profile("mutants", derandomize=True, phases=[Phase.explicit, Phase.generate])
 
 
 @pytest.fixture(scope="session")
