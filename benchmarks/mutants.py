@@ -14,6 +14,7 @@ start afresh. ``mutmut results`` lists the survivors, ``mutmut show NAME`` shows
 """
 
 import argparse
+import gc
 import os
 import pickle
 import random
@@ -94,6 +95,8 @@ class Runner:
             order = {function: sorted(items, key=seconds.__getitem__) for function, items in reached.items()}
             waiting = sorted(self.names, key=lambda name: sum(seconds[i] for i in order.get(function_of(name), [])))
             running: dict[int, str] = {}
+            gc.collect()
+            gc.freeze()  # or the first collection in each copy would write to, and so copy, all of the memory
             begun = time.monotonic()
             for number, name in enumerate(waiting, start=1):
                 if function_of(name) not in order:
@@ -216,6 +219,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help='which mutants, such as "verdict.court.judge*" (default: all)')
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="at most N mutants of each module")
     parser.add_argument("--workers", type=int, default=1, help="processes at a time")
+    parser.add_argument("--tests", nargs="+", metavar="PATH", help="run these (default: as pyproject.toml says)")
     parser.add_argument("--table", action="store_true", help="run nothing")
     asked = parser.parse_args()
     if not asked.table:
@@ -234,7 +238,7 @@ def main() -> None:
         os.chdir(MADE)
         options = ["--rootdir=.", "-q", "--basetemp=tmp/pytest", *settings.pytest_add_cli_args]
         code = pytest.main(
-            [*options, *settings.pytest_add_cli_args_test_selection],
+            [*options, *(asked.tests or settings.pytest_add_cli_args_test_selection)],
             plugins=[Runner(asked.names, asked.sample, asked.workers)],
         )
         if code:

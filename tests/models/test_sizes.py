@@ -154,6 +154,8 @@ def test_a_training_step_costs_three_forward_passes(architecture: str, objective
         forward = flops(lambda: OBJECTIVES[objective](made, batch, zeros))
     head = 2 * 3 * 16 * 2 if objective == "classification" else 0  # 3 rows, 16 wide, 2 classes: left out as trifling
     assert training_flops(made, batch) == 3 * (forward - head)
+    made.embedding.requires_grad_(False)  # a frozen encoder goes forward alone
+    assert training_flops(made, batch) == forward - head
 
 
 @pytest.mark.parametrize("architecture", ["transformer", "lstm", "lstm_feedforward", "lstm_no_attention"])
