@@ -25,7 +25,6 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -131,9 +130,11 @@ class Runner:
                 if not passes(session, [number], following=number + 1):
                     print(f"{item.nodeid} fails without any mutant")
                     os._exit(1)
-                seconds.append(time.process_time() - begun)
-                used = [witness.of.get(id(d), set()) for d in fixtures_of(item)]
-                for function in state()._stats.union(*used):
+                used = [id(d) for several in item._fixtureinfo.name2fixturedefs.values() for d in several]
+                # in a copy each test pays for its fixtures, not only the first of those that share one
+                seconds.append(time.process_time() - begun - witness.now + sum(witness.seconds[d] for d in used))
+                witness.now = 0.0
+                for function in state()._stats.union(*(witness.reached[d] for d in used)):
                     reached[function].add(number)
                 state()._stats.clear()
             with os.fdopen(write, "wb") as told:
@@ -156,7 +157,7 @@ class Runner:
             os.dup2(nothing, stream)
         os.environ["MUTANT_UNDER_TEST"] = name
         # an endless loop; processor time, so that a pause of the whole run is none of a mutant's
-        limit = 20 + int(10 * sum(seconds[i] for i in items))
+        limit = 10 + int(3 * sum(seconds[i] for i in items))
         resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
         signal.alarm(10 * limit)
         session.config._tmp_path_factory._basetemp = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=MADE / "tmp"))
@@ -177,24 +178,24 @@ class Runner:
 
 
 class Witness:
-    """Notes which functions a fixture that several tests share reaches: they count for all of those tests."""
+    """Notes which functions a fixture that several tests share reaches, and how long that takes."""
 
     def __init__(self) -> None:
-        self.of: dict[int, set[str]] = {}
+        self.reached: dict[int, set[str]] = defaultdict(set)
+        self.seconds: dict[int, float] = defaultdict(float)
+        self.now = 0.0
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any) -> Any:
-        before = set(state()._stats)
+        before, begun = set(state()._stats), time.process_time()
         state()._stats.clear()
         result = yield
         if fixturedef.scope != "function":
-            self.of[id(fixturedef)] = set(state()._stats)
+            self.reached[id(fixturedef)] = set(state()._stats)
+            self.seconds[id(fixturedef)] = time.process_time() - begun
+            self.now += self.seconds[id(fixturedef)]
         state()._stats.update(before)
         return result
-
-
-def fixtures_of(item: Any) -> Iterable[Any]:
-    return (definition for several in item._fixtureinfo.name2fixturedefs.values() for definition in several)
 
 
 def passes(session: pytest.Session, numbers: list[int], following: int | None = None) -> bool:

@@ -126,6 +126,15 @@ def test_a_share_by_hand():
     assert single == statistics.Estimate(0.5, None, None, None, None, 1)
 
 
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_a_share_does_not_depend_on_the_unit_and_two_pairs_have_an_interval(unit):
+    part, whole = [5.0, 5.1], [10.0, 10.3]
+    wanted = statistics.share_interval(part, whole, LEVEL)
+    assert wanted.low < wanted.value < wanted.high
+    found = statistics.share_interval([unit * p for p in part], [unit * w for w in whole], LEVEL)
+    assert astuple(found) == pytest.approx(astuple(wanted))
+
+
 @pytest.mark.parametrize(("part", "value"), [([1.0, 1.2], math.inf), ([-1.0, -1.2], -math.inf), ([0, 0], -math.inf)])
 @pytest.mark.parametrize("whole", [[-1.0, -0.9], [-1.0, 1.0]])
 def test_a_share_of_no_gain_is_no_number(part, whole, value):
