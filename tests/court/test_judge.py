@@ -309,6 +309,15 @@ def test_the_p_value_of_never_is_barnards(a, b, label, runs):
     assert (both["p"], both["p_corrected"]) == (None, None)
 
 
+@pytest.mark.parametrize(("direction", "labels"), [("more", ("supported", "contradicted")),
+                                                   ("less", ("contradicted", "supported"))])  # fmt: skip
+def test_never_is_more_than_any_number(direction, labels):
+    test = {"metric": "seconds", "effect": "ratio", "margin": margin(1.5), "direction": direction}
+    reached, never = [5.0, 6.0, 7.0], [math.inf] * 3
+    for (a, b), label in zip(((never, reached), (reached, never)), labels, strict=True):
+        assert one(small(test), measured(a, b, better="lower", metric="seconds"))["label"] == label
+
+
 def test_one_replicate_of_a_share_is_no_test():
     test = {"effect": "share", "rule": "share_at_most", "margin": margin(0.5), "baseline": BASELINE}
     entry = one(small(test), measured([20.0], [12.0]) + _baselines(lead=10.0))

@@ -186,6 +186,7 @@ def test_masked_pieces_are_the_originals_and_hidden_as_bert_hides_them():
     text = records([25] * 400)
     originals = {row.tobytes() for row in (text[i].astype(np.int64) for i in range(400))}
     fates: Counter[str] = Counter()
+    drawn = 0
     for batch in masked(text, VOCABULARY, 0.15, 500).epoch(0, 0):
         restored = batch["tokens"].clone()
         restored[batch["where"]] = batch["truth"]
@@ -194,6 +195,9 @@ def test_masked_pieces_are_the_originals_and_hidden_as_bert_hides_them():
             assert true >= len(bpe.SPECIAL)
             assert shown == bpe.MASK or shown >= len(bpe.SPECIAL)
             fates["masked" if shown == bpe.MASK else "kept" if shown == true else "replaced"] += 1
+        hidden, truth = batch["tokens"][batch["where"]], batch["truth"]
+        drawn += len(set(hidden[(hidden != bpe.MASK) & (hidden != truth)].tolist()))
+    assert drawn > 0.9 * fates["replaced"]  # each piece is drawn for itself
     total = fates.total()
     assert fates["masked"] / total == pytest.approx(0.8, abs=0.04)
     assert fates["replaced"] / total == pytest.approx(0.1, abs=0.03)
