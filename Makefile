@@ -1,6 +1,7 @@
 # make verdict    set up this machine, then everything from text to reports/index.html
 # make test       the same set-up and what the tests need, then all tests
 # make check      style, types, workflow lint
+# make mutants    how many small mistakes in the source the tests notice (about an hour and a half on one core)
 # make schemas    workflow/schemas/ from the types of params.yaml, claims.yaml and verdict.json
 # make licences   docs/licences.md from the installed packages and the corpora's entries
 # make audit      known weaknesses of the locked packages, as the package index's advisory service tells them
@@ -10,7 +11,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: verdict test check setup setup-dev schemas licences audit clean
+.PHONY: verdict test check setup setup-dev schemas licences audit mutants clean
 
 verdict: setup
 	$(BIN)/snakemake --cores all
@@ -52,5 +53,10 @@ licences: setup
 audit: setup-dev
 	$(BIN)/python tests/audit.py
 
+# mutmut comes into .venv with the first call alone
+mutants: setup-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable ".[mutants]"
+	$(BIN)/python benchmarks/mutants.py --workers 2
+
 clean:
-	rm -rf data tuning runs measurements results logs reports/index.html reports/card.png mlflow.db mlflow.db.lock .snakemake
+	rm -rf data mutants tuning runs measurements results logs reports/index.html reports/card.png mlflow.db mlflow.db.lock .snakemake

@@ -3,6 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
+
+# a busy machine is no mistake: no test fails for having taken long
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
+# make mutants: the same examples for every mutant, and no search for the smallest one that fails
+settings.register_profile("mutants", deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
 
 
 @pytest.fixture(scope="session")

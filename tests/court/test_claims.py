@@ -170,3 +170,40 @@ def test_wrong_encoding_and_absence_are_named(tmp_path):
     for name in ("latin.yaml", "absent.yaml"):
         with pytest.raises(UserError, match=name):
             docket.load(tmp_path / name)
+
+
+# ---------------------------------------------------------------- the command
+
+
+@pytest.fixture
+def ask(monkeypatch, capsys):
+    def asked(*arguments):
+        monkeypatch.setattr("sys.argv", ["claims", *map(str, arguments)])
+        docket.main()
+        return capsys.readouterr().out
+
+    return asked
+
+
+def test_the_schema_is_printed_as_the_file_holds_it(ask):
+    assert ask("--schema") == (ROOT / "workflow/schemas/claims.schema.json").read_text(encoding="utf-8")
+
+
+def test_a_docket_is_counted_and_its_hash_told_and_recorded(ask, claims, tmp_path, monkeypatch):
+    recorded = tmp_path / "recorded.json"
+    said = ask("--claims", ROOT / "claims.yaml", "--record", recorded)
+    tests = sum(len(claim.tests) for claim in claims.claims)
+    assert re.findall(r"\b(\d+) (claims|tests)\b", said) == [("21", "claims"), (str(tests), "tests")]
+    assert claims.sha256() in said
+    assert json.loads(recorded.read_text()) == {"docket_sha256": claims.sha256()}
+    # the docket of this folder unless another is named, and nothing recorded unless asked for
+    (tmp_path / "claims.yaml").write_bytes((ROOT / "claims.yaml").read_bytes())
+    recorded.unlink()
+    monkeypatch.chdir(tmp_path)
+    assert ask() == said.replace(str(ROOT / "claims.yaml"), "claims.yaml")
+    assert [path.name for path in tmp_path.iterdir()] == ["claims.yaml"]
+
+
+def test_an_option_that_does_not_exist_is_refused(ask):
+    with pytest.raises(SystemExit):
+        ask("--shema")

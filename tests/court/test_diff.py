@@ -313,6 +313,74 @@ def test_another_margin_is_told_and_compared_all_the_same():
     assert "inconclusive → tie; other margin" in said
 
 
+def told(first, second):
+    """The lines of the only condition in the text, and the condition."""
+    found = diff(verdict(first), verdict(second))
+    lines = text(found).splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("  A1 t"))
+    end = next(number for number in range(start, len(lines)) if not lines[number])
+    return [line.strip() for line in lines[start:end]], found["conditions"][0]
+
+
+def side(entry, unit):
+    return f"{entry['estimate']:.4g}{unit} [{entry['low']:.4g}, {entry['high']:.4g}]"
+
+
+@pytest.mark.parametrize(("effect", "unit", "sign"), [("difference", " points", ""), ("ratio", "×", "×")])
+def test_a_condition_is_told_with_its_numbers(effect, unit, sign):
+    a, b = entry([1.0, 2.0, 1.5], effect), entry([41.0, 42.0, 41.5], effect, rule="at_least", equal=1.0)
+    (place, sides, change), found = told(a, b)
+    assert place == "A1 t [lm, cpu, n, 0]: inconclusive; other rule, equal"
+    assert sides == f"{side(a, unit)} → {side(b, unit)}"
+    back = math.exp if sign else float
+    size = f"{sign}{back(found['change']):.4g}" if sign else f"{found['change']:+.4g}"
+    span = f"[{sign}{back(found['low']):.4g}, {sign}{back(found['high']):.4g}]"
+    assert f" {size} {span}" in change
+    assert f"{abs(found['z']):.1f} standard errors" in change
+    assert f"p {found['p']:.2g}, corrected {found['p_corrected']:.2g}" in change
+
+
+def test_the_same_rules_are_not_called_others():
+    lines, _ = told(entry([1.0, 1.1]), entry([9.0, 9.1]))
+    assert lines[0] == "A1 t [lm, cpu, n, 0]: inconclusive"
+
+
+def test_what_has_no_noise_or_no_estimate_is_told_without_an_interval():
+    lines, found = told(counted(1.5, "parameter"), counted(1.75, "parameter"))
+    assert lines[1] == "1.5× → 1.75×"
+    assert len(lines) == 3
+    assert found["z"] is None
+    lines, _ = told(counted(1.5, "byte"), counted(1.75, "byte"))  # its noise is not known
+    assert lines[1:] == ["1.5× → 1.75×"]
+    share = entry([0.5, 0.6], effect="share")
+    lines, _ = told({**share, "estimate": None, "low": None, "high": None}, share)
+    assert lines[1].split(" → ")[1] == side(share, "")
+    assert not any(character.isdigit() for character in lines[1].split(" → ")[0])
+
+
+def test_a_change_too_large_for_a_number_is_told_all_the_same():
+    lines, _ = told(entry([1e-300, 1.1e-300], "ratio"), entry([1e300, 1.1e300], "ratio"))
+    assert "×inf" in lines[2]
+
+
+def test_conditions_of_one_side_are_listed_by_test_within_the_width():
+    places = [{**NOWHERE, "task": f"a long name of a task {number}"} for number in range(12)]
+    found = diff(verdict(*(entry([1.0, 1.1], condition=place) for place in places)), verdict())
+    lines = text(found).splitlines()
+    start = lines.index(f"Only in A: {len(places)}")
+    listed = lines[start + 1 : lines.index("", start)]
+    assert " ".join(line.strip() for line in listed) == "A1 t " + " ".join(f"[{p['task']}, cpu]" for p in places)
+    assert len(listed) > 1
+    assert all(len(line) <= compare.WIDTH and line.startswith("  ") for line in listed)
+
+
+def test_the_final_labels_of_both_are_told():
+    final = {"label": "only_when", "tests": []}
+    assert any("inconclusive → only_when" in line for line in text(diff(verdict(), verdict(final=final))).splitlines())
+    assert "only_when" in text(diff(verdict(final=final), verdict(final=final)))
+    assert "→ only_when" not in text(diff(verdict(final=final), verdict(final=final)))
+
+
 def test_conditions_that_their_columns_do_not_tell_apart_are_numbered():
     here = {**NOWHERE, "task": "translation"}
     first = [entry([1.0, 1.1], condition=here), entry([5.0, 5.1], condition=here)]

@@ -4,15 +4,17 @@ import json
 import math
 import random
 from pathlib import Path
+from statistics import stdev
 
 import polars as pl
 import pytest
 import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from verdict.court import claims as docket
-from verdict.court import evidence
+from verdict.court import evidence, statistics
 from verdict.court.claims import Claims
 from verdict.court.judge import combine, judge
 from verdict.errors import UserError
@@ -233,6 +235,238 @@ def test_needed_pairs_are_enough_when_the_spread_stays():
     # by hand: differences 1, 2, 6 with mean 3, deviation 2.6458 and border 1, so 2.0 away; t(9)·2.6458/√10 = 1.893
     entry = one(small({}), measured([31.0, 32.0, 36.0], [30.0, 30.0, 30.0]))
     assert (entry["label"], entry["needed_pairs"]) == ("inconclusive", 10)
+
+
+def test_all_that_an_entry_says_of_a_plain_comparison():
+    claims, table = small({}), evidence.frame(measured([30.0, 31.0, 32.0], [25.0, 27.0, 26.0]))
+    told = judge(claims, table, recorded="f" * 64)
+    assert told["schema"] == 1
+    assert told["level"] == 0.95
+    assert told["docket_sha256"] == claims.sha256()
+    assert told["recorded_docket_sha256"] == "f" * 64
+    assert told["evidence_sha256"] == evidence.fingerprint(table)
+    assert judge(claims, table)["recorded_docket_sha256"] is None
+    [entry] = told["claims"][0]["tests"]
+    half = 4.302653 / math.sqrt(3)
+    # a paired t-test of 5, 4, 6 against the margin 1 and, alone in its area, no correction
+    p = 2 * stats.t.sf(4 * math.sqrt(3), 2)
+    assert entry == {
+        "name": "t", "metric": "score", "unit": "points", "effect": "difference", "favoured": "a", "against": "b",
+        "baseline": None, "relative_to": None, "direction": "higher", "rule": "superior", "margin": 1.0, "equal": None,
+        "level": 0.95, "estimate": 5.0, "low": pytest.approx(5 - half), "high": pytest.approx(5 + half),
+        "corrected_low": pytest.approx(5 - half), "corrected_high": pytest.approx(5 + half), "exact": False,
+        "never": False, "pairs": 3, "left_out": 0, "favoured_mean": 31.0, "against_mean": 26.0, "baseline_mean": None,
+        "replicates_error": pytest.approx(1 / math.sqrt(3)), "items_error": None,
+        "condition": {
+            "task": "lm", "size": "", "device": "", "matching": "", "variant": "", "variable": "", "at": None,
+        },
+        "label": "supported", "uncorrected_label": "supported", "why": "beyond", "p": pytest.approx(p),
+        "p_corrected": pytest.approx(p), "runs": ["a/0", "a/1", "a/2", "b/0", "b/1", "b/2"], "rows": [0, 1, 2, 3, 4, 5],
+        "needed_pairs": None,
+    }  # fmt: skip
+
+
+def test_a_count_is_exact_and_what_varies_is_not():
+    assert one(small({}), measured(30.0, 25.0))["exact"]
+    assert one(small({}), measured(30.0, 25.0))["pairs"] == 1
+    assert not one(small({}), [*measured(30.0, 25.0), items_row(0.1)])["exact"]
+    assert not one(small({}), measured([30.0], [25.0]))["exact"]
+
+
+def test_independent_replicates_are_welchs_and_paired_ones_are_not():
+    a, b = [30.0, 34.0, 32.0], [25.0, 29.5, 27.0]  # nearly the same difference in each pair
+    paired = one(small({}), measured(a, b))
+    apart = one(small({"pairing": "independent"}), measured(a, b))
+    wanted = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    assert (apart["low"], apart["high"]) == pytest.approx((wanted.low, wanted.high))
+    wanted = stats.ttest_1samp([x - y for x, y in zip(a, b, strict=True)], 0).confidence_interval(0.95)
+    assert (paired["low"], paired["high"]) == pytest.approx((wanted.low, wanted.high))
+    # the spread of one pair of independent replicates is both sides' spread
+    apart = one(small({"pairing": "independent", "margin": margin(4.0)}), measured(a, b))
+    deviation = math.hypot(stdev(a), stdev(b))
+    distance = abs(apart["estimate"] - 4)
+    assert apart["needed_pairs"] == statistics.needed_pairs(deviation, distance, 0.95)
+
+
+def test_replicates_that_do_not_meet_are_no_pairs():
+    rows = [
+        {**row, "replicate": row["replicate"] + 5 * (row["architecture"] == "b")}
+        for row in measured([1.0] * 3, [2.0] * 2)
+    ]
+    entry = one(small({}), rows)
+    assert (entry["why"], entry["pairs"], entry["left_out"], entry["p"]) == ("no_pairs", 0, 5, None)
+
+
+@pytest.mark.parametrize(("a", "b", "label", "runs"), [(3, 3, "supported", (3, 3)), (4, 3, "supported", (3, 4))])
+def test_the_p_value_of_never_is_barnards(a, b, label, runs):
+    test = {"metric": "seconds", "effect": "ratio", "margin": margin(1.5)}
+    entry = one(small(test), measured([5.0] * a, [math.inf] * b, better="lower", metric="seconds"))
+    assert (entry["label"], entry["p"], entry["pairs"]) == (label, statistics.p_never(*runs), 3)
+    assert (entry["favoured_mean"], entry["against_mean"]) == (pytest.approx(5.0), None)
+    mixed = one(small(test), measured([5.0, 5.0, math.inf], [math.inf] * 3, better="lower", metric="seconds"))
+    assert (mixed["why"], mixed["p"], mixed["p_corrected"]) == ("never_mixed", 1.0, 1.0)
+    both = one(small(test), measured([math.inf] * 3, [math.inf] * 3, better="lower", metric="seconds"))
+    assert (both["p"], both["p_corrected"]) == (None, None)
+
+
+@pytest.mark.parametrize(("direction", "labels"), [("more", ("supported", "contradicted")),
+                                                   ("less", ("contradicted", "supported"))])  # fmt: skip
+def test_never_is_more_than_any_number(direction, labels):
+    test = {"metric": "seconds", "effect": "ratio", "margin": margin(1.5), "direction": direction}
+    reached, never = [5.0, 6.0, 7.0], [math.inf] * 3
+    for (a, b), label in zip(((never, reached), (reached, never)), labels, strict=True):
+        assert one(small(test), measured(a, b, better="lower", metric="seconds"))["label"] == label
+
+
+def test_one_replicate_of_a_share_is_no_test():
+    test = {"effect": "share", "rule": "share_at_most", "margin": margin(0.5), "baseline": BASELINE}
+    entry = one(small(test), measured([20.0], [12.0]) + _baselines(lead=10.0))
+    assert (entry["why"], entry["p"], entry["estimate"], entry["low"]) == ("one_replicate", None, 0.2, None)
+    unclear = one(small(test), measured([30.0, 11.0], [12.0, 11.0]) + _baselines(lead=10.0))
+    assert (unclear["why"], unclear["p"], unclear["low"]) == ("no_gain", 1.0, None)
+    counted = one(small(test), measured(20.0, 12.0) + _baselines(lead=10.0))
+    assert (counted["label"], counted["exact"], counted["low"], counted["high"]) == ("supported", True, 0.2, 0.2)
+
+
+def test_more_pairs_for_a_share_are_those_that_would_decide_it():
+    test = {"effect": "share", "rule": "share_at_most", "margin": margin(0.5), "baseline": BASELINE}
+    a, b = [20.0, 21.0, 19.0], [13.0, 15.0, 12.5]
+    entry = one(small(test), measured(a, b) + _baselines(lead=10.0))
+    share = (sum(b) - 30) / (sum(a) - 30)
+    residuals = [(y - 10) - share * (x - 10) for x, y in zip(a, b, strict=True)]
+    assert entry["label"] == "inconclusive"
+    assert entry["needed_pairs"] == statistics.needed_pairs(stdev(residuals) / 10, abs(share - 0.5), 0.95)
+    assert entry["needed_pairs"] > 3
+
+
+def test_the_least_is_the_best_baseline_where_less_is_better():
+    test = {"favoured": "baseline", "against": "b", "rule": "non_inferior", "baseline": BASELINE, "metric": "seconds"}
+    rows = measured([0.0], [4.9, 5.0, 5.1], better="lower", metric="seconds")
+    rows += [{**row, "metric": "seconds", "better": "lower"} for row in _baselines(copy=3.0, lead=5.0)]
+    entry = one(small(test), rows)
+    assert (entry["baseline"], entry["baseline_mean"], entry["label"]) == ("copy", 3.0, "supported")
+
+
+@pytest.mark.parametrize(
+    ("rows", "by", "named"),
+    [
+        (_baselines(lead=1.0) * 2, ["task"], "lead|twice"),
+        (_baselines(lead=1.0) + _baselines("translation", lead=1.0), [], "'by'"),
+        ([{**row, "better": "lower"} for row in _baselines(lead=math.inf)], ["task"], "finite"),
+    ],
+)
+def test_baselines_that_do_not_fit_are_refused(rows, by, named):
+    better = rows[0]["better"]
+    test = {"favoured": "baseline", "against": "b", "rule": "non_inferior", "baseline": BASELINE, "by": by}
+    measurements = [{**row, "task": task} for task in {row["task"] for row in rows}
+                    for row in measured([0.0], [1.0, 2.0], better=better)]  # fmt: skip
+    with pytest.raises(UserError, match=named):
+        judge(small(test), evidence.frame([*measurements, *rows]))
+
+
+def test_a_gain_is_over_the_same_replicate_in_the_same_place():
+    test = {"select": {"variant": "pretrained"}, "relative_to": {"variant": "scratch"}, "by": ["task"]}
+    rows = []
+    for task, before in (("lm", 10.0), ("translation", 50.0)):
+        rows += measured([80.0, 90.0, 85.0], [75.0, 85.0, 80.0], variant="pretrained", task=task)
+        rows += measured([before, before + 9], [before, before + 10], variant="scratch", task=task)
+    entries = judge(small(test), evidence.frame(rows))["claims"][0]["tests"]
+    assert [entry["condition"]["task"] for entry in entries] == ["lm", "translation"]
+    assert [entry["favoured_mean"] for entry in entries] == [70.5, 30.5]  # the third has nothing to gain over
+    assert [entry["pairs"] for entry in entries] == [2, 2]
+    assert entries[0]["relative_to"] == {"variant": "scratch"}
+    assert entries[0]["condition"]["variant"] == ""
+    never = [{**row, "better": "lower", "value": math.inf if row["variant"] == "scratch" else 1.0} for row in rows]
+    with pytest.raises(UserError, match="finite"):
+        judge(small(test), evidence.frame(never))
+
+
+def test_a_ratios_sides_are_shown_by_their_geometric_means():
+    test = {"metric": "seconds", "effect": "ratio", "margin": margin(1.5)}
+    entry = one(small(test), measured([1.0, 4.0], [9.0, 16.0], better="lower", metric="seconds"))
+    assert (entry["favoured_mean"], entry["against_mean"]) == (pytest.approx(2.0), pytest.approx(12.0))
+    assert entry["estimate"] == pytest.approx(6.0)
+
+
+def test_a_decision_that_is_taken_back_says_how_many_more_would_do():
+    rows = []
+    for at in range(12):
+        b = [25.0, 25.9, 25.2] if at == 0 else [30.0, 27.0, 33.0]
+        rows += measured([28.0, 28.5, 29.0] if at == 0 else [30.0, 30.0, 30.0], b, variable="x", at=at)
+    tests = judge(small({}), evidence.frame(rows))["claims"][0]["tests"]
+    assert [entry["condition"]["at"] for entry in tests] == [float(at) for at in range(12)]
+    [entry] = [entry for entry in tests if entry["why"] == "corrected"]
+    strict = 1 - 0.05 * entry["p"] / entry["p_corrected"]
+    deviation = stdev([3.0, 2.6, 3.8])
+    assert entry["needed_pairs"] == statistics.needed_pairs(deviation, entry["estimate"] - 1, strict)
+    assert entry["corrected_low"] < 1 < entry["low"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(-8, 8), min_size=2, max_size=6), st.integers(0, 99))
+def test_a_label_is_what_the_corrected_interval_says(centres, seed):
+    chance, rows = random.Random(seed), []
+    for at, centre in enumerate(centres):
+        values = [centre + chance.gauss(0, 1) for _ in range(3)]
+        rows += measured([30 + value for value in values], [30.0] * 3, variable="x", at=at)
+    for entry in judge(small({"margin": margin(2.0)}), evidence.frame(rows))["claims"][0]["tests"]:
+        low, high = entry["corrected_low"], entry["corrected_high"]
+        assert low <= entry["low"] + 1e-9
+        assert entry["high"] <= high + 1e-9
+        if abs(entry["p_corrected"] - 0.05) > 1e-6 and entry["uncorrected_label"] != "inconclusive":
+            says = "supported" if low > 2 else "contradicted" if high < -2 else "tie" if low > -2 and high < 2 else ""
+            assert entry["label"] == (says or "inconclusive")
+
+
+def test_a_test_without_evidence_tells_what_it_would_have_been_of():
+    test = {"select": {"experiment": "training", "task": "lm", "variant": ["beam", "greedy"]}}
+    entry = one(small(test), [])
+    assert (entry["condition"]["task"], entry["condition"]["variant"], entry["condition"]["at"]) == ("lm", "", None)
+    assert (entry["why"], entry["pairs"], entry["rows"], entry["runs"]) == ("no_evidence", 0, [], [])
+    # one side alone is no comparison either
+    assert one(small({}), measured([1.0], [])[:1])["why"] == "no_evidence"
+
+
+def test_a_swept_value_is_selected_by_its_number():
+    rows = measured([30.0, 30.1], [20.0, 20.1], variable="x", at=1.0)
+    rows += measured([20.0, 20.1], [30.0, 30.1], variable="x", at=2.0)
+    for at, label in ((1, "supported"), (2.0, "contradicted")):
+        test = {"select": {"experiment": "training", "at": at}, "by": ["task"]}
+        entry = one(small(test), rows)
+        assert (entry["label"], entry["condition"]["at"]) == (label, at)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "favoured"),
+    [
+        ([30.0, 30.2, 30.1], [25.0, 25.3, 25.0], "a"),
+        ([25.0, 25.3, 25.0], [30.0, 30.2, 30.1], "b"),
+        ([30.0, 30.2, 30.1], [30.1, 30.1, 30.0], "no_difference"),
+        ([30.0, 34.0, 27.0], [29.0, 25.0, 30.0], "unresolved"),
+    ],
+)
+def test_a_situation_names_the_side_that_its_test_found(a, b, favoured):
+    plain = small({}).model_dump(mode="json", by_alias=True)["claims"][0]["tests"][0]
+    final = {"text": WORDS, "measured": WORDS, "tests": [{**plain, "name": "f", "criterion": "quality"}]}
+    told = judge(small({}, final=final), evidence.frame(measured(a, b)))["final"]
+    [situation], [entry] = told["situations"], told["tests"]
+    assert situation == {
+        "criterion": "quality", "metric": "score", "test": "f", **entry["condition"], "favoured": favoured,
+        **{key: entry[key] for key in ("label", "why", "effect", "estimate", "low", "high", "runs")},
+    }  # fmt: skip
+    assert entry["p_corrected"] == entry["p"]
+
+
+def test_the_final_table_is_corrected_for_its_own_tests():
+    plain = small({}).model_dump(mode="json", by_alias=True)["claims"][0]["tests"][0]
+    final = {"text": WORDS, "measured": WORDS, "tests": [{**plain, "name": "f", "criterion": "quality"}]}
+    chance, rows = random.Random(3), []
+    for at in range(6):
+        rows += measured([30 + at + chance.gauss(0, 1) for _ in range(3)], [29.0] * 3, variable="x", at=at)
+    told = judge(small({}, final=final), evidence.frame(rows))["final"]["tests"]
+    wanted = statistics.benjamini_hochberg([entry["p"] for entry in told])
+    assert [entry["p_corrected"] for entry in told] == pytest.approx(wanted)
+    assert {entry["label"] for entry in told} == {"supported", "inconclusive"}
 
 
 # ---------------------------------------------------------------- the sample of test items
@@ -549,6 +783,10 @@ def test_taking_evidence_away_never_touches_the_rest(claims, verdict, data):
             ["'ltsm'", "claims.A1.tests.t"],
         ),
         (measured([1.0], [2.0]) * 2, ["twice for the same replicate"]),
+        (
+            [*measured([1.0], [2.0]), {**measured([1.0], [2.0])[0], "value": 3.0, "run": "again"}],
+            ["twice for the same replicate", "a/0", "again"],
+        ),
         (measured([1.0], [2.0]) + measured([1.0], [2.0], implementation="loop"), ["'implementation'", "'by'"]),
         (measured([1.0], [2.0])[:1] + measured([1.0], [2.0], unit="%")[1:], ["'unit'"]),
         (measured([1.0], [2.0])[:1] + measured([1.0], [2.0], better="lower")[1:], ["'better'"]),

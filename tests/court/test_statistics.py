@@ -2,11 +2,14 @@
 
 import math
 import random
+from dataclasses import astuple
+from statistics import stdev
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
+from scipy.special import stdtrit
 
 from verdict.court import statistics
 
@@ -55,6 +58,87 @@ def test_equal_and_single_values_have_no_made_up_spread():
     counted = statistics.exact(1.5)
     assert (counted.low, counted.high) == (1.5, 1.5)
     assert statistics.p_above(counted, 1.4) == 0
+
+
+def test_an_estimate_tells_its_error_its_freedom_and_the_replicates_behind_it():
+    values, fewer = [1.0, 2.0, 3.0, 6.0], [5.0, 6.0]
+    half = stdtrit(3, 0.975) * stdev(values) / 2
+    wanted = statistics.Estimate(3.0, 3 - half, 3 + half, stdev(values) / 2, 3, 4)
+    assert astuple(statistics.mean_interval(values, LEVEL)) == pytest.approx(astuple(wanted))
+    for sides, sign in (((values, fewer), 1), ((fewer, values), -1)):
+        found = statistics.welch_interval(*sides, LEVEL)
+        assert (found.value, found.pairs, found.items_error) == (-2.5 * sign, 2, 0)
+        assert found.error == pytest.approx(math.sqrt(stdev(values) ** 2 / 4 + stdev(fewer) ** 2 / 2))
+        assert found.value - found.low == found.high - found.value == stdtrit(found.freedom, 0.975) * found.error
+    assert statistics.exact(1.5) == statistics.Estimate(1.5, 1.5, 1.5, 0.0, None, 1, 0.0)
+
+
+def test_what_cannot_be_known_is_not_told():
+    assert statistics.mean_interval([3.0], LEVEL) == statistics.Estimate(3.0, None, None, None, None, 1)
+    for sides, value in (([3.0], [1.0, 2.0]), 1.5), (([1.0, 2.0], [3.0]), -1.5), (([3.0], [1.0]), 2.0):
+        assert statistics.welch_interval(*sides, LEVEL) == statistics.Estimate(value, None, None, None, None, 1)
+    with pytest.raises(ValueError, match="no values"):
+        statistics.mean_interval([], LEVEL)
+    for unknown in (statistics.mean_interval([3.0], LEVEL), statistics.share_interval([1.0], [2.0], LEVEL)):
+        assert statistics.p_above(unknown, -9.0) == statistics.p_below(unknown, 9.0) == 1
+        assert statistics.p_equivalent(unknown, 9.0) == 1
+        assert statistics.with_items(unknown, 1.0, LEVEL) == unknown
+
+
+def test_two_sides_that_never_vary_are_as_sure_as_they_look():
+    found = statistics.welch_interval([2.0, 2.0, 2.0], [1.0, 1.0], LEVEL)
+    assert found == statistics.Estimate(1.0, 1.0, 1.0, 0.0, 3.0, 2)
+    assert (statistics.p_above(found, 0.9), statistics.p_above(found, 1.0), statistics.p_above(found, 1.1)) == (0, 1, 1)
+    assert (statistics.p_below(found, 1.1), statistics.p_below(found, 1.0), statistics.p_below(found, 0.9)) == (0, 1, 1)
+
+
+@pytest.mark.parametrize("freedom", [2, 7.5, None])
+@pytest.mark.parametrize("items", [0.0, 0.6])
+def test_a_half_width_is_students_and_the_items_normal_one_in_quadrature(freedom, items):
+    students = 0.0 if freedom is None else stats.t.ppf(0.975, freedom) * 0.4
+    found = statistics.half_width(LEVEL, 0.4, freedom, items)
+    assert found == pytest.approx(math.hypot(students, stats.norm.ppf(0.975) * items))
+
+
+@given(SAMPLE, st.floats(0, 5), NUMBER, st.floats(0.001, 0.4))
+def test_a_p_value_is_the_level_whose_interval_ends_at_the_border(values, items, border, alpha):
+    alone = statistics.mean_interval(values, LEVEL)
+    assume(alone.error > 1e-3 or items > 1e-3)
+    found = statistics.with_items(alone, items, LEVEL)
+    half = statistics.half_width(1 - 2 * alpha, found.error, found.freedom, found.items_error)
+    for sign, p in ((-1, statistics.p_above), (1, statistics.p_below)):
+        assert p(found, found.value + sign * half) == pytest.approx(alpha, rel=1e-4)
+        assert p(found, found.value - sign * half) == pytest.approx(1 - alpha, rel=1e-4)
+
+
+def test_a_share_by_hand():
+    """Gains of 2 and 4, twice; the other side reaches 1 and 3 of them."""
+    part, whole = [1.0, 3.0, 1.5, 2.5], [2.0, 4.0, 2.0, 4.0]
+    found = statistics.share_interval(part, whole, LEVEL)
+    residuals = [p - found.value * w for p, w in zip(part, whole, strict=True)]
+    assert found.value == pytest.approx(2 / 3)
+    assert (found.freedom, found.pairs) == (3, 4)
+    assert found.error == pytest.approx(stdev(residuals) / 2 / 3)
+    unclear = statistics.share_interval([1.0, 1.2, 0.9], [3.0, -2.5, 0.4], LEVEL)
+    assert (unclear.value, unclear.freedom, unclear.pairs) == (pytest.approx(3.1 / 0.9), 2, 3)
+    assert unclear.error is not None
+    single = statistics.share_interval([1.0], [2.0], LEVEL)
+    assert single == statistics.Estimate(0.5, None, None, None, None, 1)
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_a_share_does_not_depend_on_the_unit_and_two_pairs_have_an_interval(unit):
+    part, whole = [5.0, 5.1], [10.0, 10.3]
+    wanted = statistics.share_interval(part, whole, LEVEL)
+    assert wanted.low < wanted.value < wanted.high
+    found = statistics.share_interval([unit * p for p in part], [unit * w for w in whole], LEVEL)
+    assert astuple(found) == pytest.approx(astuple(wanted))
+
+
+@pytest.mark.parametrize(("part", "value"), [([1.0, 1.2], math.inf), ([-1.0, -1.2], -math.inf), ([0, 0], -math.inf)])
+@pytest.mark.parametrize("whole", [[-1.0, -0.9], [-1.0, 1.0]])
+def test_a_share_of_no_gain_is_no_number(part, whole, value):
+    assert statistics.share_interval(part, whole, LEVEL) == statistics.Estimate(value, None, None, None, None, 2)
 
 
 @given(st.lists(st.tuples(st.floats(1, 9), st.floats(5, 9)), min_size=3, max_size=8))
@@ -172,8 +256,19 @@ def test_needed_pairs_is_the_first_number_that_is_enough(deviation, distance):
         assert needed == 2 or half_width(needed - 1) >= distance
 
 
+@pytest.mark.parametrize("items", [0.0, 0.3])
+def test_the_items_take_their_part_of_the_distance(items):
+    needed = statistics.needed_pairs(1.0, 0.8, LEVEL, items)
+    widths = [statistics.half_width(LEVEL, 1 / math.sqrt(n), n - 1, items) for n in (needed - 1, needed)]
+    assert widths[1] < 0.8 <= widths[0]
+    assert statistics.needed_pairs(1.0, 0.8, LEVEL, items, limit=needed) == needed
+    assert statistics.needed_pairs(1.0, 0.8, LEVEL, items, limit=needed - 1) is None
+
+
 def test_needed_pairs_knows_when_runs_are_not_the_answer():
     assert statistics.needed_pairs(1.0, 0.0, LEVEL) is None
+    assert statistics.needed_pairs(math.inf, 1.0, LEVEL) is None
+    assert statistics.needed_pairs(1.0, 0.5, LEVEL, items_error=0.3) is None
     assert statistics.needed_pairs(1.0, 1e-9, LEVEL) is None
 
 

@@ -8,8 +8,16 @@ from tiny import ARCHITECTURES, pieces
 
 from verdict.errors import UserError
 from verdict.models.families import build
-from verdict.models.mixers import mixer_class
-from verdict.models.mixers.attention import Attention, CrossAttention, Rotary, attend, visible
+from verdict.models.mixers import attention, mixer_class
+from verdict.models.mixers.attention import (
+    Attention,
+    CrossAttention,
+    Rotary,
+    attend,
+    attention_weights,
+    visible,
+    written_out,
+)
 from verdict.models.mixers.base import Mixer
 from verdict.models.mixers.gru import GRU
 from verdict.models.mixers.lstm import LSTM
@@ -174,19 +182,27 @@ def test_a_rotary_table_grown_in_a_validation_still_serves_training():
 def test_the_written_out_products_are_torchs_fused_attention(causal: bool, masked: bool):
     if causal and masked:
         pytest.skip("no caller masks a causal row")
-    q, k, v = (values(2, 3, 7, 4, seed=i) for i in range(3))
-    mask = visible(torch.tensor([7, 4]), 7) if masked else None
+    keys = 7 if causal else 5  # a decoder's source has another length than its target
+    q, k, v = values(2, 3, 7, 4), values(2, 3, keys, 4, seed=1), values(2, 3, keys, 4, seed=2)
+    mask = visible(torch.tensor([keys, 4]), keys) if masked else None
     fused = torch.nn.functional.scaled_dot_product_attention(
         q, k, v, None if mask is None else mask[:, None, None, :], 0.0, causal
     )
-    torch.testing.assert_close(attend(q, k, v, mask, causal), fused, rtol=0, atol=1e-12)
+    for found in (attend(q, k, v, mask, causal), written_out(q, k, v, mask, causal)):
+        torch.testing.assert_close(found, fused, rtol=0, atol=1e-12)
+    torch.testing.assert_close(attention_weights(q, k, mask, causal) @ v, fused, rtol=0, atol=1e-12)
+    half = attend(q.bfloat16(), k.bfloat16(), v.bfloat16(), mask, causal)  # the numbers for which it is written out
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.double(), fused, rtol=0, atol=0.05)
 
 
-def test_long_rows_take_the_fused_kernel_and_agree_with_the_other_path():
-    """At 1024 × 1024 scores the path changes; the function must not."""
-    q, k, v = (values(1, 1, 1025, 2, seed=i) for i in range(3))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_where_the_path_changes_the_function_does_not(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype):
+    monkeypatch.setattr(attention, "WRITTEN_OUT_AT_MOST", 8 * 8)
+    q, k, v = (values(1, 1, 9, 2, seed=i).to(dtype) for i in range(3))
     whole = attend(q, k, v, causal=True)
-    torch.testing.assert_close(whole[:, :, :1024], attend(*(x[:, :, :1024] for x in (q, k, v)), causal=True))
+    part = attend(*(x[:, :, :8] for x in (q, k, v)), causal=True)
+    torch.testing.assert_close(whole[:, :, :8], part, rtol=0, atol=1e-6 if dtype == torch.float32 else 0.02)
 
 
 @pytest.mark.parametrize("causal", [True, False])

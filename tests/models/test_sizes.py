@@ -11,9 +11,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from verdict.errors import UserError
-from verdict.models.families import Model, build
+from verdict.models.families import Model, build, map_tensors
 from verdict.models.settings import Shape
-from verdict.models.sizes import count, flops_per_sequence, solve
+from verdict.models.sizes import count, flops_per_sequence, inference_floats, solve
 from verdict.tokens import tokenizer as bpe
 from verdict.training.objectives import OBJECTIVES, training_flops
 
@@ -80,6 +80,22 @@ def test_a_budget_too_small_says_what_it_takes():
         solve(ARCHITECTURES["transformer"], Shape("language_model", 64, 1000, 280))
 
 
+def floats_in(decoding: object) -> int:
+    """Numbers in the tensors of a decoding (a mask is none)."""
+    sizes: list[int] = []
+    map_tensors(decoding, lambda part: sizes.append(part.numel() * part.is_floating_point()))
+    return sum(sizes)
+
+
+@EVERY
+def test_what_generation_holds_in_memory_is_weights_and_a_decoding(architecture: str):
+    lm, pairs = model(architecture, "language_model"), model(architecture, "encoder_decoder")
+    weights = [sum(p.numel() for p in made.parameters()) for made in (lm, pairs)]
+    assert inference_floats(lm, 3, 6) == weights[0] + floats_in(lm.start(3, 6))
+    decoding = pairs.start(pieces(3, 5), torch.tensor([5, 2, 4]), 6)
+    assert inference_floats(pairs, 3, 6, source_length=5) == weights[1] + floats_in(decoding)
+
+
 def flops(call) -> int:
     """What torch counts, with the kernels it cannot look into (oneDNN's LSTM, fused attention) switched off."""
     plain = torch.backends.mkldnn.flags(enabled=False)
@@ -138,6 +154,8 @@ def test_a_training_step_costs_three_forward_passes(architecture: str, objective
         forward = flops(lambda: OBJECTIVES[objective](made, batch, zeros))
     head = 2 * 3 * 16 * 2 if objective == "classification" else 0  # 3 rows, 16 wide, 2 classes: left out as trifling
     assert training_flops(made, batch) == 3 * (forward - head)
+    made.embedding.requires_grad_(False)  # a frozen encoder goes forward alone
+    assert training_flops(made, batch) == forward - head
 
 
 @pytest.mark.parametrize("architecture", ["transformer", "lstm", "lstm_feedforward", "lstm_no_attention"])

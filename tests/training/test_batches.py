@@ -1,6 +1,7 @@
 """What a model gets to see: everything once, in an order that seed and epoch decide alone."""
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from verdict.errors import UserError
 from verdict.tokens import tokenizer as bpe
 from verdict.tokens.arrays import Records
-from verdict.training.batches import Batch, Source, Windows, answers, labelled, masked, open_split, pad, pairs
+from verdict.training.batches import Batch, Buckets, Source, Windows, answers, labelled, masked, open_split, pad, pairs
 from verdict.training.settings import Training
 
 VOCABULARY = 300
@@ -71,6 +72,37 @@ def test_batches_of_pairs_stay_within_the_budget_though_both_sides_are_padded(se
         assert batch["source"].numel() + batch["target"].numel() <= 200
 
 
+def test_labelled_texts_keep_their_pieces_labels_and_numbers():
+    text, labels = records([5, 3, 9, 4, 7]), np.asarray([0, 1, 2, 1, 0])
+    for batches in (labelled(text, labels, 16).epoch(0, 0), labelled(text, labels, 16).in_order()):
+        seen = []
+        for batch in batches:
+            seen += batch["index"].tolist()
+            assert batch["label"].tolist() == labels[batch["index"].numpy()].tolist()
+            for row, length, index in zip(batch["tokens"], batch["lengths"], batch["index"], strict=True):
+                assert row[:length].tolist() == text[int(index)].tolist()
+        assert sorted(seen) == [0, 1, 2, 3, 4]
+
+
+def test_a_batch_has_other_company_in_every_epoch_and_still_little_padding():
+    lengths = list(np.random.default_rng(0).integers(2, 41, 400))
+    made = labelled(records(lengths), np.zeros(400), 240)
+    epochs = [list(made.epoch(0, epoch)) for epoch in range(2)]
+    companies = [{frozenset(batch["index"].tolist()) for batch in batches} for batches in epochs]
+    assert len(companies[0] & companies[1]) < len(companies[0]) / 10
+    for batches in epochs:
+        held = sum(batch["tokens"].numel() for batch in batches)
+        assert 1 - sum(lengths) / held < 0.15
+
+
+def test_a_batch_is_filled_before_the_next_is_begun():
+    """No two neighbouring batches would fit into one."""
+    lengths = np.sort(np.random.default_rng(1).integers(2, 41, 100))
+    made = list(Buckets(lengths[:, None], 150, lambda index, rng: {"index": torch.from_numpy(index)}).in_order())
+    for one, following in pairwise(made):
+        assert (len(one["index"]) + 1) * lengths[following["index"][0]] > 150
+
+
 def sources() -> dict[str, Source]:
     rng = np.random.default_rng(5)
     lengths = list(rng.integers(2, 30, 120))
@@ -96,10 +128,10 @@ def test_seed_and_epoch_decide_the_batches_alone(kind: str):
     assert same(list(one.in_order()), list(other.in_order()))
 
 
-@pytest.mark.parametrize("kind", ["pairs", "masked", "labelled"])
+@pytest.mark.parametrize("kind", ["windows", "pairs", "masked", "labelled"])
 def test_the_first_records_are_evaluated_when_not_all_are(kind: str):
     batches = list(sources()[kind].in_order(7))
-    assert sum(len(batch["lengths" if kind != "pairs" else "index"]) for batch in batches) == 7
+    assert sum(len(batch["source" if kind == "pairs" else "tokens"]) for batch in batches) == 7
     if "index" in batches[0]:
         assert sorted(i for batch in batches for i in batch["index"].tolist()) == list(range(7))
 
@@ -115,7 +147,7 @@ def test_no_piece_of_a_window_is_predicted_twice(size: int, window: int, rows: i
         for batch in batches:
             assert batch["tokens"].shape[1] == window + 1
             assert (batch["tokens"].diff(dim=1) == 1).all()  # a window is a stretch of the text
-            assert len(batch["tokens"]) <= rows
+            assert 1 <= len(batch["tokens"]) <= rows
     # an evaluation misses less than a window at the end; an epoch less than a window at each end and a batch
     assert sum(truth.values()) > size - 1 - window
     seen = sum(batch["tokens"][:, 1:].numel() for batch in made.epoch(seed, 0))
@@ -131,8 +163,10 @@ def test_offsets_move_from_epoch_to_epoch_so_that_every_piece_has_its_turn():
 
 
 def test_a_text_shorter_than_a_window_is_told():
-    with pytest.raises(UserError, match="lower `window` or give more text"):
-        Windows(records([10]), 16, 64)
+    for short in (10, 16, 17):
+        with pytest.raises(UserError, match="lower `window` or give more text"):
+            Windows(records([short]), 16, 64)
+    assert len(list(Windows(records([18]), 16, 64).epoch(0, 0))) == 1
 
 
 @settings(deadline=None, max_examples=25)
@@ -152,6 +186,7 @@ def test_masked_pieces_are_the_originals_and_hidden_as_bert_hides_them():
     text = records([25] * 400)
     originals = {row.tobytes() for row in (text[i].astype(np.int64) for i in range(400))}
     fates: Counter[str] = Counter()
+    drawn = 0
     for batch in masked(text, VOCABULARY, 0.15, 500).epoch(0, 0):
         restored = batch["tokens"].clone()
         restored[batch["where"]] = batch["truth"]
@@ -160,6 +195,9 @@ def test_masked_pieces_are_the_originals_and_hidden_as_bert_hides_them():
             assert true >= len(bpe.SPECIAL)
             assert shown == bpe.MASK or shown >= len(bpe.SPECIAL)
             fates["masked" if shown == bpe.MASK else "kept" if shown == true else "replaced"] += 1
+        hidden, truth = batch["tokens"][batch["where"]], batch["truth"]
+        drawn += len(set(hidden[(hidden != bpe.MASK) & (hidden != truth)].tolist()))
+    assert drawn > 0.9 * fates["replaced"]  # each piece is drawn for itself
     total = fates.total()
     assert fates["masked"] / total == pytest.approx(0.8, abs=0.04)
     assert fates["replaced"] / total == pytest.approx(0.1, abs=0.03)
@@ -201,26 +239,58 @@ def test_padding_goes_to_the_right():
 
 
 def test_texts_without_a_word_have_nothing_to_mask_and_are_left_out(tmp_path: Path):
-    records([1, 5, 1, 3]).save(tmp_path, "train.text")
-    batches = list(open_split(tmp_path, "masked", "train", Training(1e-3, 1, 64), VOCABULARY).in_order())
-    assert sorted(length for batch in batches for length in batch["lengths"].tolist()) == [3, 5]
+    records([1, 5, 1, 2]).save(tmp_path, "train.text")
+    batches = list(open_split(tmp_path, "masked", "train", Training(1, 64), VOCABULARY).in_order())
+    assert sorted(length for batch in batches for length in batch["lengths"].tolist()) == [2, 5]
 
 
 def test_unlabelled_text_is_what_pretraining_reads(tmp_path: Path):
     records([5, 4]).save(tmp_path, "train.text")
     records([9]).save(tmp_path, "pretrain.text")
-    settings = Training(1e-3, 1, 64)
+    settings = Training(1, 64)
     assert next(open_split(tmp_path, "masked", "train", settings, VOCABULARY).in_order())["lengths"].tolist() == [9]
+
+
+@pytest.mark.parametrize("split", ["train", "valid"])
+@pytest.mark.parametrize("objective", ["language_model", "sequence_pairs", "masked", "classification", "answers"])
+def test_a_split_is_what_its_files_hold_cut_as_the_settings_say(tmp_path: Path, split: str, objective: str):
+    lengths = list(np.random.default_rng(2).integers(2, 30, 60))
+    text, other = records(lengths), records(lengths[::-1], seed=1)
+    labels, right, where = np.arange(60) % 3, text.pieces[::-1], text.pieces % 2 == 0
+    for name, part in (("text", text), ("source", text), ("target", other)):
+        part.save(tmp_path, f"{split}.{name}")
+    for name, array in (("label", labels), ("answers", right), ("where", where)):
+        np.save(tmp_path / f"{split}.{name}.npy", array)
+    told = Training(1, 100, window=9, masked=0.4)
+    wanted = {
+        "language_model": lambda: Windows(text, 9, 100),
+        "sequence_pairs": lambda: pairs(text, other, 100),
+        "masked": lambda: masked(text, VOCABULARY, 0.4, 100),
+        "classification": lambda: labelled(text, labels, 100),
+        "answers": lambda: answers(text, right, where, 100),
+    }[objective]()
+    found = open_split(tmp_path, objective, split, told, VOCABULARY)
+    assert same(list(found.in_order()), list(wanted.in_order()))
+    assert same(list(found.epoch(0, 1)), list(wanted.epoch(0, 1)))
+
+
+@pytest.mark.parametrize("count", [1, 2, 59, 60])
+def test_so_many_records_of_a_split_are_opened_as_are_asked_for(tmp_path: Path, count: int):
+    records([3] * 60).save(tmp_path, "train.source")
+    records([4] * 60, seed=1).save(tmp_path, "train.target")
+    told = open_split(tmp_path, "sequence_pairs", "train", Training(1, 100), VOCABULARY, count)
+    assert sum(len(batch["index"]) for batch in told.in_order()) == count
 
 
 def test_an_unknown_objective_is_told(tmp_path: Path):
     with pytest.raises(UserError, match="objective 'guess' is unknown"):
-        open_split(tmp_path, "guess", "train", Training(1e-3, 1, 64), VOCABULARY)
+        open_split(tmp_path, "guess", "train", Training(1, 64), VOCABULARY)
 
 
-def test_some_records_are_a_part_of_more_and_keep_their_labels(world: Path):
+def test_some_records_are_a_part_of_more_and_keep_their_labels(tmp_path: Path):
     """A sorted corpus has its classes one after the other; the first ones would be of one class."""
-    tokens = world / "tokens/classification"
+    tiny.texts(tmp_path, "classification")
+    tokens = tmp_path / "tokens/classification"
     job = tiny.job("few", "classification", "classification", "lstm")
 
     def known(records: int) -> dict[tuple[int, ...], int]:
