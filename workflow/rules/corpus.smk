@@ -3,6 +3,12 @@
 
 
 rule corpus:
+    input:
+        # the user's own; what is downloaded is known by its hash
+        lambda wildcards: [
+            str(Path(file.path).expanduser())
+            for file in SETTINGS.corpora[wildcards.task].source.files
+        ],
     output:
         "data/corpus/{task}/card.json",
         "data/corpus/{task}/train.jsonl",
