@@ -1,7 +1,7 @@
 # make verdict    set up this machine, then everything from text to reports/index.html
 # make test       the same set-up and what the tests need, then all tests
 # make check      style, types, workflow lint
-# make mutants    how many small mistakes in the source the tests notice (about an hour and a half on one core)
+# make mutants    how many small mistakes in the source the tests notice (hours)
 # make schemas    workflow/schemas/ from the types of params.yaml, claims.yaml and verdict.json
 # make licences   docs/licences.md from the installed packages and the corpora's entries
 # make audit      known weaknesses of the locked packages, as the package index's advisory service tells them

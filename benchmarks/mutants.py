@@ -15,8 +15,8 @@ start afresh. ``mutmut results`` lists the survivors, ``mutmut show NAME`` shows
 
 import argparse
 import gc
+import json
 import os
-import pickle
 import random
 import resource
 import shutil
@@ -137,15 +137,16 @@ class Runner:
                 for function in state()._stats.union(*(witness.reached[d] for d in used)):
                     reached[function].add(number)
                 state()._stats.clear()
-            with os.fdopen(write, "wb") as told:
-                pickle.dump((dict(reached), seconds), told)
+            with os.fdopen(write, "w") as told:
+                json.dump(({function: sorted(numbers) for function, numbers in reached.items()}, seconds), told)
             os._exit(0)
         os.close(write)
-        with os.fdopen(read, "rb") as told:
+        with os.fdopen(read) as told:
             content = told.read()
         if os.waitpid(pid, 0)[1]:
             raise session.Interrupted("the tests do not pass without a mutant")
-        return pickle.loads(content)
+        functions, spent = json.loads(content)
+        return {function: set(numbers) for function, numbers in functions.items()}, spent
 
     def started(self, session: pytest.Session, name: str, items: list[int], seconds: list[float]) -> int:
         """Begin with a mutant in a new process; gives its number."""

@@ -50,6 +50,8 @@ class Kill:
     #: seconds from the start of the run to the kill, and from there to its end
     after: float
     ended: float = 0.0
+    #: when it was sent, in nanoseconds since 1970
+    at: int = 0
     said: str = ""
 
 
@@ -116,6 +118,7 @@ def run_and_kill(folder: Path, command: Sequence[str], kill: Kill, chance: rando
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(kill.after)
         was_running = process.poll() is None
+        kill.at = time.time_ns()
         if was_running:
             hit(process, kill, chance)
         begun = time.monotonic()
@@ -143,7 +146,8 @@ def disturb(
         found.kills.append(kill)
         now = whole(folder)
         found.remade += [name for name, when in made.items() if now.get(name, when) != when]
-        made = now
+        # a job that ends while the workflow is being ended is one that Snakemake makes again
+        made = {name: when for name, when in now.items() if not was_running or when < kill.at}
         if not was_running:
             break
     return found

@@ -1,6 +1,7 @@
 """The docket: complete, bilingual, one hash for one content, and misprints named in one sentence."""
 
 import copy
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -207,3 +208,23 @@ def test_a_docket_is_counted_and_its_hash_told_and_recorded(ask, claims, tmp_pat
 def test_an_option_that_does_not_exist_is_refused(ask):
     with pytest.raises(SystemExit):
         ask("--shema")
+
+
+def test_the_hash_is_that_of_plain_sorted_json(claims):
+    """A recorded hash is compared with one that another version of the program reckons."""
+    content = json.loads(claims.model_dump_json(by_alias=True))
+    assert content["schema"] == 1
+    written = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    assert claims.sha256() == hashlib.sha256(written.encode()).hexdigest()
+
+
+def test_a_docket_of_another_name_is_named_by_it(tmp_path):
+    (tmp_path / "other.yaml").write_text("schema: 1\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"other\.yaml"):
+        docket.load(tmp_path / "other.yaml")
+
+
+def test_a_claim_is_found_by_its_id_and_an_unknown_one_named(claims):
+    assert claims.claim("B2").id == "B2"
+    with pytest.raises(UserError, match=r"'Z9'.* A1, "):
+        claims.claim("Z9")

@@ -250,7 +250,7 @@ def test_the_stricter_of_two_levels_counts():
 )
 def test_without_noise(first, second, finding, why):
     found = one(first, second)
-    assert (found["finding"], found["why"], found["p"]) == (finding, why, None)
+    assert (found["finding"], found["why"], found["p"], found["p_corrected"]) == (finding, why, None, None)
     # it takes no part in the correction of the others
     assert diff(verdict(first), verdict(second))["tested"] == 0
     assert ("not comparable" in text(diff(verdict(first), verdict(second)))) == (why is not None)
@@ -310,6 +310,7 @@ def test_another_margin_is_told_and_compared_all_the_same():
     assert found["conditions"][0]["finding"] == "within_noise"
     said = text(found)
     assert "Another label, but no more than noise: 1" in said
+    assert said.startswith("A: A\nB: B\n")
     assert "inconclusive → tie; other margin" in said
 
 

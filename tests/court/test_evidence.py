@@ -105,6 +105,28 @@ def test_a_bad_file_is_refused_by_name(tmp_path, spoil, named):
     assert all(word in str(error.value) for word in ["mine.parquet", *named]), str(error.value)
 
 
+@pytest.mark.parametrize(("column", "cell"), [("value", ""), ("value", "fast"), ("replicate", "0.5"), ("at", "x")])
+def test_a_bad_cell_of_a_csv_is_named_with_its_row(tmp_path, column, cell):
+    path = tmp_path / "mine.csv"
+    rows = [{**ROW, "task": task, "replicate": 1, "at": 2.0} for task in ("a", "b", "c")]
+    text = pl.read_csv(evidence.csv(evidence.frame(rows)), infer_schema=False)
+    cells = [*text[column][:1], cell, *text[column][2:]]
+    text.with_columns(pl.Series(column, cells)).write_csv(path)
+    with pytest.raises(UserError) as error:
+        evidence.read(path)
+    assert all(word in str(error.value) for word in ("mine.csv", "row 2", f"'{column}'")), str(error.value)
+
+
+def test_the_lines_of_the_csv_stand_in_the_order_of_the_table(tmp_path):
+    """A verdict names the rows it rests on by their numbers."""
+    cells = ((None, 1.0, 3.0), (0, None, 1.0), (0, 1.0, 2.0), (None, None, 4.0))
+    rows = [{**ROW, "replicate": replicate, "at": at, "value": value} for replicate, at, value in cells]
+    table = evidence.frame(rows)
+    evidence.write(table, tmp_path / "e.parquet")
+    assert pl.read_csv(tmp_path / "e.csv")["value"].to_list() == table["value"].to_list()
+    assert pl.read_parquet(tmp_path / "e.parquet")["value"].to_list() == table["value"].to_list()
+
+
 def test_unreadable_and_absent_files_are_named(tmp_path):
     (tmp_path / "cut.parquet").write_bytes(b"PAR1 cut short")
     for name in ("cut.parquet", "absent.parquet"):

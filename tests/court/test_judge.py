@@ -294,7 +294,8 @@ def test_replicates_that_do_not_meet_are_no_pairs():
         for row in measured([1.0] * 3, [2.0] * 2)
     ]
     entry = one(small({}), rows)
-    assert (entry["why"], entry["pairs"], entry["left_out"], entry["p"]) == ("no_pairs", 0, 5, None)
+    assert (entry["label"], entry["why"], entry["p"]) == ("inconclusive", "no_pairs", None)
+    assert (entry["pairs"], entry["left_out"]) == (0, 5)
 
 
 @pytest.mark.parametrize(("a", "b", "label", "runs"), [(3, 3, "supported", (3, 3)), (4, 3, "supported", (3, 4))])
@@ -360,8 +361,9 @@ def test_baselines_that_do_not_fit_are_refused(rows, by, named):
     test = {"favoured": "baseline", "against": "b", "rule": "non_inferior", "baseline": BASELINE, "by": by}
     measurements = [{**row, "task": task} for task in {row["task"] for row in rows}
                     for row in measured([0.0], [1.0, 2.0], better=better)]  # fmt: skip
-    with pytest.raises(UserError, match=named):
+    with pytest.raises(UserError, match=named) as told:
         judge(small(test), evidence.frame([*measurements, *rows]))
+    assert "claims.A1.tests.t" in str(told.value)
 
 
 def test_a_gain_is_over_the_same_replicate_in_the_same_place():
@@ -660,6 +662,7 @@ def test_architectures_are_names_and_nothing_more(claims, verdict):
 
 def assert_p_agrees(entry):
     """The p-value and the interval decide alike, but for a hair's breadth around the border."""
+    assert entry["p"] is None or 0 <= entry["p"] <= entry["p_corrected"] <= 1
     if entry["p"] is not None and entry["low"] is not None and abs(entry["p"] - 0.05) > 1e-9:
         assert (entry["uncorrected_label"] != "inconclusive") == (entry["p"] < 0.05), entry
 
