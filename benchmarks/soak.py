@@ -146,10 +146,10 @@ def disturb(
         found.kills.append(kill)
         now = whole(folder)
         found.remade += [name for name, when in made.items() if now.get(name, when) != when]
-        # a job that ends while the workflow is being ended is one that Snakemake makes again
-        made = {name: when for name, when in now.items() if not was_running or when < kill.at}
         if not was_running:
             break
+        # a job that ends while the workflow is being ended is one that Snakemake makes again
+        made = {name: when for name, when in now.items() if when < kill.at}
     return found
 
 

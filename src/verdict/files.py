@@ -174,14 +174,22 @@ def parse_json(text: str, where: Path | str, first: int = 1) -> Any:
         raise UserError(f"{where} line {first} is not JSON ({error}); remove it and run again") from error
 
 
-def read_text(path: Path | str) -> str:
-    """The text of a UTF-8 file; raises ``UserError`` naming the file if it is missing, a folder or no such text."""
+@contextlib.contextmanager
+def _reading(path: Path | str) -> Iterator[None]:
+    """Raise ``UserError`` naming the file if it is missing or a folder."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        yield
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist; run the step that makes it, or name another file") from error
     except (IsADirectoryError, NotADirectoryError) as error:
         raise UserError(f"{path} is a folder or stands in what is none; name a file") from error
+
+
+def read_text(path: Path | str) -> str:
+    """The text of a UTF-8 file; raises ``UserError`` naming the file if it is missing, a folder or no such text."""
+    try:
+        with _reading(path):
+            return Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text (byte {error.start}); remove it and run again") from error
 
@@ -203,7 +211,7 @@ def read_json_lines(path: Path | str) -> Iterator[Any]:
     Lines end in ``\\n`` and nothing else: a text may hold what else Python takes for a line end.
     """
     try:
-        with open(path, "rb") as file:
+        with _reading(path), open(path, "rb") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     found = parse_json(line.decode("utf-8"), path, number)
@@ -212,10 +220,6 @@ def read_json_lines(path: Path | str) -> Iterator[Any]:
                     yield found
     except UnicodeDecodeError as error:
         raise UserError(f"{path} line {number} is not UTF-8 text; remove the file and run again") from error
-    except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist; run the step that makes it, or name another file") from error
-    except (IsADirectoryError, NotADirectoryError) as error:
-        raise UserError(f"{path} is a folder or stands in what is none; name a file") from error
 
 
 def sha256(path: Path | str) -> str:

@@ -32,12 +32,18 @@ BLANK: dict[str, Any] = {
 NEVER = "never"
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics file; raises ``UserError`` if it is none."""
-    rows = read_json(path).get("rows")
+def read(path: Path) -> dict[str, Any]:
+    """A metrics file; raises ``UserError`` if it is none."""
+    told: dict[str, Any] = read_json(path)
+    rows = told.get("rows")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise UserError(f"{path} is not a metrics file; remove it and run again")
-    return rows
+    return told
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a metrics file; raises ``UserError`` if it is none."""
+    return list(read(path)["rows"])
 
 
 class Report:

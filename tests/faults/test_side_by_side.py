@@ -3,14 +3,14 @@
 import json
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 from calls import module
 from tiny import metrics_of
 
-from tests.workflow.conftest import BIN, Clone
+from benchmarks import soak
+from tests.workflow.conftest import Clone, wait_until
 
 
 def test_eight_ledgers_at_one_new_store(world: Path, tmp_path: Path):
@@ -45,16 +45,12 @@ def test_eight_ledgers_at_one_new_store(world: Path, tmp_path: Path):
 @pytest.mark.slow
 def test_a_second_workflow_in_one_folder_is_told_and_the_first_goes_on(tmp_path: Path):
     clone = Clone(tmp_path)
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     first = subprocess.Popen(
-        [BIN / "snakemake", "--cores", "1", "tokens"], cwd=tmp_path, env=environment,
+        ["snakemake", "--cores", "1", "tokens"], cwd=tmp_path, env=soak.environment(),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    limit = time.monotonic() + 60
-    while not list((tmp_path / ".snakemake/locks").glob("*")):
-        assert first.poll() is None, first.stdout.read() if first.stdout else ""
-        assert time.monotonic() < limit
-        time.sleep(0.05)
+    wait_until(lambda: first.poll() is not None or bool(list((tmp_path / ".snakemake/locks").glob("*"))), 60)
+    assert first.poll() is None, first.stdout.read() if first.stdout else ""
     told = clone.call("snakemake", "--cores", "1", "tokens", fails=True)
     assert f"Another snakemake (process {first.pid}) works in this folder" in told
     assert "Traceback" not in told

@@ -171,21 +171,22 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(architecture: str, ho
 
 
 @contextlib.contextmanager
-def stopped_after(steps: int, monkeypatch: pytest.MonkeyPatch):
-    """A SIGTERM after so many steps of a run in this process."""
-    real, kept, taken = loop.train_step, signal.getsignal(signal.SIGTERM), 0
+def stopped_after(calls: int, monkeypatch: pytest.MonkeyPatch, of: str = "train_step"):
+    """A SIGTERM in this process as a function of the loop, the training step if none is named, begins for that time."""
+    real, kept, begun = getattr(loop, of), signal.getsignal(signal.SIGTERM), 0
 
-    def step(*given: Any) -> Any:
-        nonlocal taken
-        taken += 1
-        if taken == steps:
+    def call(*given: Any) -> Any:
+        nonlocal begun
+        begun += 1
+        if begun == calls:
             os.kill(os.getpid(), signal.SIGTERM)
         return real(*given)
 
-    monkeypatch.setattr(loop, "train_step", step)
+    monkeypatch.setattr(loop, of, call)
     with pytest.raises(StoppedError):
         yield
-    monkeypatch.setattr(loop, "train_step", real)
+    assert begun == calls
+    monkeypatch.setattr(loop, of, real)
     signal.signal(signal.SIGTERM, kept)
 
 
@@ -213,20 +214,8 @@ def test_a_stop_does_not_wait_for_a_validation(
     """It is broken off, the checkpoint is written, and the run goes on with the same validation: here one in the middle
     and the last."""
     job = small("lstm", budget_tokens=4000, validations=3)
-    real, kept, begun = loop.evaluate, signal.getsignal(signal.SIGTERM), 0
-
-    def evaluate(*given: Any) -> Any:
-        nonlocal begun
-        begun += 1
-        if begun == number:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return real(*given)
-
-    monkeypatch.setattr(loop, "evaluate", evaluate)
-    with pytest.raises(StoppedError):
+    with stopped_after(number, monkeypatch, "evaluate"):
         command.run(job, tokens, tmp_path / "stopped", None)
-    signal.signal(signal.SIGTERM, kept)
-    assert begun == number
     assert not (tmp_path / "stopped" / "history.jsonl").exists()
     command.run(job, tokens, tmp_path / "stopped", None)
     command.run(job, tokens, tmp_path / "whole", None)

@@ -1,13 +1,16 @@
 """The whole smoke edition, run once in a clean clone and shared by the tests that look at what it left."""
 
-import os
 import re
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from benchmarks import soak
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -21,6 +24,14 @@ CANARIES = {
          "GITHUB_TOKEN", "HF_TOKEN", "DATABASE_PASSWORD", "API_KEY")
     )
 }  # fmt: skip
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    """Look again and again, for so long at most."""
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
 
 
 class Clone:
@@ -50,13 +61,8 @@ class Clone:
 
     def call(self, *command: str, where: Path | None = None, fails: bool = False) -> str:
         """Run a command in the clone; gives what it printed."""
-        environment = {
-            name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "OMP_NUM_THREADS")
-        }
-        environment |= CANARIES
-        environment["PATH"] = f"{BIN}{os.pathsep}{environment['PATH']}"
         done = subprocess.run(
-            command, cwd=where or self.folder, env=environment, text=True, timeout=900,
+            command, cwd=where or self.folder, env=soak.environment() | CANARIES, text=True, timeout=900,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         assert (done.returncode != 0) == fails, (

@@ -8,14 +8,12 @@ import random
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from benchmarks import soak
-from tests.workflow.conftest import ROOT, Clone
+from tests.workflow.conftest import ROOT, Clone, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -54,13 +52,6 @@ def orphaned(killed: tuple[Clone, soak.Disturbed]) -> str:
     os.killpg(process.pid, signal.SIGTERM)
     wait_until(lambda: not list((folder / ".snakemake/owners").glob("*")))
     return told
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from verdict.errors import UserError, run_command
 from verdict.files import read_json
 from verdict.measure.scores import SCORES, Scores
 from verdict.metrics import Report
-from verdict.tokens.arrays import Records, read_records
+from verdict.tokens.arrays import Records, encoded_records, read_records
 
 #: a record of outputs.jsonl: source, reference, output, variant
 Output = dict[str, str]
@@ -109,9 +109,7 @@ def best_search(folder: Path) -> tuple[str, list[Output]]:
 def source_lengths(tokens: Path, corpus: Path) -> dict[str, int]:
     """Pieces of each source of the test split as the models read it (cut, END counted)."""
     lengths = Records.open(tokens, "test.source").lengths.tolist()
-    records = list(read_records(corpus / "test.jsonl"))
-    if len(records) != len(lengths):
-        raise UserError(f"{corpus}/test.jsonl has other records than {tokens} was made of; encode the corpus again")
+    records = encoded_records(corpus, tokens, "test")
     return {record["source"]: length for record, length in zip(records, lengths, strict=True)}
 
 

@@ -15,14 +15,14 @@ import torch
 
 from verdict.arguments import filled, job_of, json_argument
 from verdict.device import choose_device, device_name, prepare
-from verdict.errors import UserError, run_command
+from verdict.errors import run_command
 from verdict.files import read_json, write_text
 from verdict.measure.scores import SCORES
 from verdict.metrics import Report
 from verdict.models.families import EncoderDecoder, MaskedEncoder
 from verdict.models.generation import beam_search
 from verdict.tokens import tokenizer as bpe
-from verdict.tokens.arrays import load_array, read_records
+from verdict.tokens.arrays import encoded_records, load_array
 from verdict.training import store
 from verdict.training.batches import Batch, Source, open_split
 from verdict.training.loop import evaluate, loss_of, move
@@ -90,7 +90,7 @@ def run(evaluation: Evaluation, folder: Path, tokens: Path, corpus: Path) -> Non
     outputs: list[dict[str, str]] = []
     if job.objective == "sequence_pairs":
         assert isinstance(model, EncoderDecoder)
-        records = _test_records(corpus, tokens)
+        records = encoded_records(corpus, tokens, "test")
         tokenizer = bpe.load(tokens / "tokenizer.json")
         for beams in evaluation.beams:
             variant = "greedy" if beams == 1 else "beam"
@@ -108,7 +108,7 @@ def run(evaluation: Evaluation, folder: Path, tokens: Path, corpus: Path) -> Non
             ]
     if job.objective == "classification":
         assert isinstance(model, MaskedEncoder)
-        records = _test_records(corpus, tokens)
+        records = encoded_records(corpus, tokens, "test")
         chosen = classify(model, data.in_order(evaluation.test_records), device)
         numbers = sorted(chosen)
         given = [told["labels"][chosen[i]] for i in numbers]
@@ -122,15 +122,6 @@ def run(evaluation: Evaluation, folder: Path, tokens: Path, corpus: Path) -> Non
         ]
     write_text(folder / "outputs.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in outputs))
     report.write(folder / "evaluation.json")
-
-
-def _test_records(corpus: Path, tokens: Path) -> list[dict[str, str]]:
-    """The records of the test split; raises ``UserError`` if they are not those that were encoded."""
-    records = list(read_records(corpus / "test.jsonl"))
-    field = "source" if (tokens / "test.source.ends.npy").exists() else "text"
-    if len(records) != len(load_array(tokens / f"test.{field}.ends.npy")):
-        raise UserError(f"{corpus}/test.jsonl has other records than {tokens} was made of; encode the corpus again")
-    return records
 
 
 def main() -> None:

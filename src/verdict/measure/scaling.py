@@ -24,11 +24,12 @@ from typing import Any
 
 import numpy as np
 
+from verdict import metrics
 from verdict.arguments import filled, json_argument
 from verdict.errors import UserError, run_command
-from verdict.files import read_json, read_json_lines
+from verdict.files import read_json_lines
 from verdict.measure.curves import Point, cost_to_reach, loss_at
-from verdict.metrics import Report, read_rows
+from verdict.metrics import Report
 from verdict.models.sizes import inference_floats, skeleton
 from verdict.training import store
 
@@ -87,9 +88,9 @@ def crossover(first: tuple[float, float], second: tuple[float, float]) -> float 
 
 def read_curve(folder: Path, settings: Settings) -> Curve:
     """The curve in a run's folder."""
-    told = read_json(folder / "metrics.json")
+    told = metrics.read(folder / "metrics.json")
     job = told["job"]
-    counted = [row["value"] for row in read_rows(folder / "metrics.json") if row["metric"] == "parameters_nonembedding"]
+    counted = [row["value"] for row in told["rows"] if row["metric"] == "parameters_nonembedding"]
     if not counted:
         raise UserError(f"{folder}/metrics.json does not tell the model's parameters; remove {folder} and run again")
     points = list(read_json_lines(folder / "history.jsonl"))
@@ -206,7 +207,7 @@ def _add_ladder(report: Report, settings: Settings, curves: Sequence[Curve]) -> 
 
 
 def _device(folder: Path) -> str:
-    return str(read_rows(folder / "metrics.json")[0]["device"])
+    return str(metrics.read(folder / "metrics.json")["rows"][0]["device"])
 
 
 def _loss(curve: Curve, tokens: float) -> float:

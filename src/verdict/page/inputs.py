@@ -11,24 +11,21 @@ import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from verdict import documents
+from verdict import evidence as curves
 from verdict.court import claims as docket
 from verdict.court import evidence as table
 from verdict.court import form
 from verdict.errors import UserError
 from verdict.files import read_json, read_json_lines
 
+#: what the page reads of the learning curves
 HISTORY = {
-    "run": pl.String,
-    "task": pl.String,
-    "architecture": pl.String,
-    "variant": pl.String,
-    "size": pl.String,
-    "replicate": pl.Int64,
-    "tokens": pl.Int64,
-    "flops": pl.Float64,
-    "seconds": pl.Float64,
-    "valid_bits_per_byte": pl.Float64,
-}
+    name: curves.HISTORY[name]
+    for name in (
+        "run", "task", "architecture", "variant", "size", "replicate", "tokens", "flops", "seconds",
+        "valid_bits_per_byte",
+    )
+}  # fmt: skip
 
 
 def _is_day(text: str) -> str:
@@ -193,8 +190,6 @@ def _history(path: Path) -> list[dict[str, Any]]:
 
 def _json(path: Path, model: type[_Form] | None = None) -> dict[str, Any]:
     """A JSON file, as it stands, if it has the form."""
-    if not path.is_file():
-        raise UserError(f"{path} does not exist; run the step that makes it, or name another file")
     content: dict[str, Any] = read_json(path)
     if model:
         documents.check(model, content, f"{path} is damaged, make it again")

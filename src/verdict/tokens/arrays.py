@@ -88,3 +88,12 @@ def read_records(path: Path) -> Iterator[dict[str, str]]:
         if not all(isinstance(value, str) for value in record.values()):
             raise UserError(f"{path} record {number} holds what is no text; remove the file and run again")
         yield record
+
+
+def encoded_records(corpus: Path, tokens: Path, split: str) -> list[dict[str, str]]:
+    """The records of a corpus split; raises ``UserError`` if they are not as many as were encoded."""
+    records = list(read_records(corpus / f"{split}.jsonl"))
+    field = "source" if (tokens / f"{split}.source.ends.npy").exists() else "text"
+    if len(records) != len(load_array(tokens / f"{split}.{field}.ends.npy")):
+        raise UserError(f"{corpus}/{split}.jsonl has other records than {tokens} was made of; encode the corpus again")
+    return records
