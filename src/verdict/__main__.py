@@ -92,13 +92,13 @@ def parser() -> argparse.ArgumentParser:
     def command(
         name: str, do: Callable[[argparse.Namespace], None], about: str, description: str = "", epilog: str = ""
     ) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=about, description=description, epilog=epilog)
+        added = commands.add_parser(name, help=about, description=description or f"{about}.", epilog=epilog)
         added.set_defaults(do=do)
         return added
 
     asked = command("explain", explain, "how a claim got its label, from rows to verdict")
-    asked.add_argument("claim", help="A1 to D4")
-    asked.add_argument("--evidence", type=Path, default=EVIDENCE, help="default: %(default)s")
+    asked.add_argument("claim", help="one of A1 to D4")
+    asked.add_argument("--evidence", type=Path, default=EVIDENCE, help="the measurements (default: %(default)s)")
     asked.add_argument("--claims", type=Path, default=CLAIMS, help="the docket (default: %(default)s)")
 
     asked = command(
@@ -114,12 +114,12 @@ def parser() -> argparse.ArgumentParser:
     asked.add_argument("--no-browser", action="store_true", help="only print the address")
 
     asked = command("badge", badge, "the verdict in one line of SVG, for a README")
-    asked.add_argument("--verdict", type=Path, default=VERDICT, help="default: %(default)s")
+    asked.add_argument("--verdict", type=Path, default=VERDICT, help="what the judge said (default: %(default)s)")
     asked.add_argument("--claim", help="of one claim (A1 to D4) instead of all")
     asked.add_argument("--out", type=Path, help="file to write (default: print it)")
 
     asked = command("export", export, "the evidence as CSV, which the judge reads too")
-    asked.add_argument("--evidence", type=Path, default=EVIDENCE, help="default: %(default)s")
+    asked.add_argument("--evidence", type=Path, default=EVIDENCE, help="the measurements (default: %(default)s)")
     asked.add_argument("--out", type=Path, required=True, help="file to write (.csv)")
     return made
 

@@ -233,7 +233,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m verdict.ledger", description=__doc__)
     parser.add_argument("--metrics", type=Path, nargs="+", required=True, help="metrics files of all jobs")
     parser.add_argument("--cards", type=Path, nargs="*", default=[], help="cards of the corpora")
-    parser.add_argument("--machine", type=Path, required=True, help="machine.json")
+    parser.add_argument("--machine", type=Path, required=True, help="description of the machine")
     parser.add_argument("--out", type=Path, required=True, help="ledger.json to write")
     parser.add_argument("--attempt", type=int, default=0, help="tries before this one")
     given = parser.parse_args()

@@ -101,8 +101,10 @@ def _table(rows: Iterable[Sequence[str]]) -> str:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m verdict.licences", description=__doc__)
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="default: %(default)s")
-    parser.add_argument("--lock", type=Path, default=Path("requirements.lock"), help="default: %(default)s")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="the settings (default: %(default)s)")
+    parser.add_argument(
+        "--lock", type=Path, default=Path("requirements.lock"), help="the locked packages (default: %(default)s)"
+    )
     given = parser.parse_args()
     print(markdown(given.params, given.lock), end="")
 

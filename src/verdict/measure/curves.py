@@ -116,7 +116,7 @@ def run(stage: str, targets: Sequence[float], folders: Sequence[Path], speed: Pa
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m verdict.measure.curves", description=__doc__)
-    parser.add_argument("--stage", required=True)
+    parser.add_argument("--stage", required=True, help="name of the stage, as in params.yaml")
     parser.add_argument("--targets", type=json_argument, required=True, help="bits per byte, as a JSON list")
     parser.add_argument("--runs", type=Path, nargs="+", required=True, help="folders of the stage's runs")
     parser.add_argument("--speed", type=Path, required=True, help="speed.json of the stage")

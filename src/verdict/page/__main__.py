@@ -13,8 +13,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m verdict.page", description="Write the page: one HTML file that opens offline."
     )
-    for name, what in (("evidence", "evidence.parquet"), ("history", "history.parquet"), ("verdict", "verdict.json")):
-        parser.add_argument(f"--{name}", type=Path, default=Path("results") / what, help="default: %(default)s")
+    for name, file, what in (
+        ("evidence", "evidence.parquet", "the table of measurements"),
+        ("history", "history.parquet", "the learning curves"),
+        ("verdict", "verdict.json", "what the judge said"),
+    ):
+        parser.add_argument(
+            f"--{name}", type=Path, default=Path("results") / file, help=f"{what} (default: %(default)s)"
+        )
     parser.add_argument("--claims", type=Path, default=Path("claims.yaml"), help="the docket (default: %(default)s)")
     parser.add_argument("--cards", type=Path, nargs="*", default=[], help="the corpora's card.json files")
     parser.add_argument("--ledger", type=Path, help="run name → MLflow run id")
@@ -23,7 +29,7 @@ def main() -> None:
     parser.add_argument("--activity", type=Path, nargs="*", default=[], help="files of verdict.measure.activity")
     parser.add_argument("--earlier", type=Path, help="an earlier verdict.json: the page tells what has changed since")
     parser.add_argument("--rules", type=json_argument, default=[], help="the workflow's rules: [[room, [rule, …]], …]")
-    parser.add_argument("--out", type=Path, default=Path("reports/index.html"), help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=Path("reports/index.html"), help="the page (default: %(default)s)")
     parser.add_argument("--card", type=Path, help="picture for links to the page (.png)")
     arguments = parser.parse_args()
 

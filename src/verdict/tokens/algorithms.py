@@ -338,7 +338,7 @@ def write(settings: Settings, out: Path) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m verdict.tokens.algorithms", description=__doc__)
-    parser.add_argument("--task", choices=list(ALGORITHMS), required=True)
+    parser.add_argument("--task", choices=list(ALGORITHMS), required=True, help="which algorithm")
     parser.add_argument("--settings", type=json_argument, required=True, help="the settings as JSON, without the task")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     given = parser.parse_args()
