@@ -202,7 +202,7 @@ class Claims(Strict):
         """Hash of the content: comments, order of keys and line breaks do not change it, every word and number does."""
         content = self.model_dump(mode="json", by_alias=True)
         text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def claim(self, id: str) -> Claim:
         """The claim of that id; raises ``UserError`` when there is none."""
@@ -224,13 +224,13 @@ def parse(content: Any, where: str = "claims.yaml") -> Claims:
 
 def schema() -> dict[str, Any]:
     """The JSON schema of claims.yaml, for editors and for the workflow's own check."""
-    made = Claims.model_json_schema(by_alias=True)
+    made = Claims.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 
 
 def _known(word: str, known: dict[str, Text], where: str, section: str) -> None:
     if word not in known:
-        close = difflib.get_close_matches(word, list(known), n=1)
+        close = difflib.get_close_matches(word, known)
         hint = f"did you mean '{close[0]}'?" if close else f"add it there or use one of {', '.join(known)}"
         raise ValueError(f"{where}: '{word}' does not stand under '{section}'; {hint}")
 

@@ -55,12 +55,14 @@ def frame(rows: Iterable[Mapping[str, Any]], where: str = "evidence") -> pl.Data
         for key in REQUIRED:
             if row.get(key) is None:
                 raise UserError(f"{where} row {number}: '{key}' is missing; every measurement must state it")
-    defaults = {name: None if name in NULLABLE else "" for name in SCHEMA}
-    try:
-        table = pl.DataFrame([{**defaults, **row} for row in rows], schema=SCHEMA, strict=True)
-    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
-        raise UserError(f"{where}: a value has the wrong type ({_first_line(error)}); correct that row") from error
-    return check(table, where)
+    columns = []
+    for name, dtype in SCHEMA.items():
+        values = [row.get(name, None if name in NULLABLE else "") for row in rows]
+        try:
+            columns.append(pl.Series(name, values, dtype))
+        except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
+            raise UserError(f"{where}: '{name}' must hold {_kind(dtype)} ({_first_line(error)})") from error
+    return check(pl.DataFrame(columns), where)
 
 
 def check(table: pl.DataFrame, where: str = "evidence") -> pl.DataFrame:
@@ -173,7 +175,7 @@ def _converted(column: pl.Series, dtype: Any) -> pl.Series:
     kind = column.dtype
     if not (kind.is_numeric() or kind in (pl.String, pl.Null, pl.Categorical, pl.Enum)):
         raise pl.exceptions.InvalidOperationError(f"{kind} is no such type")
-    made = column.cast(dtype, strict=True)
+    made = column.cast(dtype)
     if dtype == pl.Int64 and kind.is_numeric() and not made.cast(pl.Float64).equals(column.cast(pl.Float64)):
         raise pl.exceptions.InvalidOperationError("not all are whole numbers")
     return made
@@ -212,7 +214,7 @@ def _nothing(name: str) -> str:
 
 
 def _meant(word: str, known: Iterable[str], phrase: str = "did you mean") -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
+    close = difflib.get_close_matches(word, list(known))
     return f"; {phrase} '{close[0]}'?" if close else f"; known are {', '.join(SCHEMA)}"
 
 
