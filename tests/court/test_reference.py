@@ -34,3 +34,13 @@ def test_its_page_shows_that_verdict(kept: dict):
     page = (FOLDER / "index.html").read_text(encoding="utf-8")
     assert kept["evidence_sha256"] in page
     assert kept["docket_sha256"] in page
+
+
+def test_attention_recalls_as_in_published_runs():
+    """Two layers of width 64, sequences of 64 with four pairs: 99 % (Arora et al. 2023, "Zoology"), of most seeds here;
+    a published figure is the best of a sweep."""
+    table = evidence.read(FOLDER / "evidence.parquet").filter(
+        experiment="algorithms", task="recall", architecture="transformer", metric="accuracy", variable="length", at=64
+    )
+    assert table.height == 5
+    assert table["value"].median() >= 99
