@@ -9,9 +9,11 @@ import pytest
 from tiny import metrics_of
 
 from verdict import evidence
+from verdict.court import claims
 from verdict.court import evidence as table
+from verdict.court.judge import judge
 from verdict.errors import UserError
-from verdict.files import read_json
+from verdict.files import read_json, write_json
 from verdict.metrics import NEVER, Report
 
 
@@ -39,6 +41,27 @@ def test_every_row_of_every_job_is_in_the_table_and_no_other(world: Path, tmp_pa
     identity = [name for name in table.SCHEMA if name not in ("value", "run")]
     assert found.select(identity).is_duplicated().sum() == 0
     assert found.filter(pl.col("value").is_infinite())["metric"].unique().to_list() == ["seconds_to_target"]
+
+
+def test_a_device_is_told_by_its_kind_so_that_claims_about_it_are_tried(world: Path, tmp_path: Path):
+    """Jobs on a GPU tell the name of the card; claims select “cuda”."""
+    for path in metrics_of(world):
+        told = read_json(path)
+        for row in told["rows"]:
+            row["device"] = row["device"].replace("cpu", "cuda: Some Card 9000")
+        write_json(tmp_path / path.relative_to(world), told)
+    evidence.run(metrics_of(tmp_path), [], tmp_path / "out")
+    found = table.read(tmp_path / "out/evidence.parquet")
+    assert set(found["device"]) == {"cuda", "none"}
+    judged = judge(claims.load("claims.yaml"), found)
+    devices = {
+        (test["name"], test["condition"]["device"])
+        for claim in judged["claims"]
+        for test in claim["tests"]
+        if test["label"] != "not_tried"
+    }
+    assert ("batch_gain_on_a_gpu", "cuda") in devices
+    assert {device for _, device in devices} == {"cuda", "none"}
 
 
 def test_the_same_files_give_the_same_bytes_in_any_order(world: Path, tmp_path: Path):

@@ -40,8 +40,18 @@ HISTORY: dict[str, Any] = {
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics file."""
-    return [{**row, "value": math.inf if row["value"] == NEVER else row["value"]} for row in read_rows(path)]
+    """The rows of a metrics file, with “never” as +inf and the kind of device without its name.
+
+    Claims are judged over kinds of devices; which one it was stands in machine.json.
+    """
+    return [
+        {
+            **row,
+            "value": math.inf if row["value"] == NEVER else row["value"],
+            "device": row["device"].partition(":")[0],
+        }
+        for row in read_rows(path)
+    ]
 
 
 def history(folders: Iterable[Path]) -> pl.DataFrame:

@@ -403,8 +403,6 @@ class Stage(Section):
             raise ValueError(f"speed.architectures has {', '.join(sorted(missing))}, which the stage does not train")
         if (self.tuning is None) == (self.tuned_as is None):
             raise ValueError("write either tuning or tuned_as")
-        if self.tuning is not None and self.start is not None:
-            raise ValueError("a stage with a start is tuned as another; write tuned_as and no tuning")
         return self
 
 
@@ -499,6 +497,7 @@ class Settings(Section):
                 if missing := set(stage.architectures) - set(tuned.architectures):
                     raise ValueError(f"{where}.tuned_as {stage.tuned_as} does not tune {', '.join(sorted(missing))}")
         self._check_names()
+        self._check_grids()
         self._check_sizes()
         self._check_buckets()
         return self
@@ -537,6 +536,23 @@ class Settings(Section):
                     raise ValueError(
                         f"stages.{other} and stages.{name} both train {model} on {stage.task} with the same variant, "
                         "size and training.records, so that their scores could not be told apart; give one a variant"
+                    )
+
+    def _check_grids(self) -> None:
+        """Architectures that are compared are tuned over one grid, whichever stages they stand in."""
+        seen: dict[tuple[Any, ...], str] = {}
+        for name, stage in self.stages.items():
+            if stage.tuning is None:
+                continue
+            key = (stage.task, stage.objective, stage.start, stage.training.frozen, stage.training.records)
+            other = seen.setdefault(key, name)
+            before = self.stages[other].tuning
+            assert before is not None
+            for what in ("learning_rates", "dropouts"):
+                if sorted(getattr(before, what)) != sorted(getattr(stage.tuning, what)):
+                    raise ValueError(
+                        f"stages.{other}.tuning.{what} and stages.{name}.tuning.{what} differ, and their architectures "
+                        "are compared; write the same numbers in both"
                     )
 
     def _check_sizes(self) -> None:

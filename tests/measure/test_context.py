@@ -199,10 +199,11 @@ def test_pieces_predicted_together_have_the_loss_of_their_own_shorter_windows(mo
 
 @pytest.mark.parametrize(
     ("losses", "expected"),
-    [({1: 3.0, 2: 2.02, 4: 2.0}, 2), ({1: 3.0, 2: 2.03, 4: 2.0}, 4), ({1: 1.9, 2: 2.5, 4: 2.0}, 1)],
+    # the second: 2.02 lies a third of the way from 2.03 to 2.0
+    [({1: 3.0, 2: 2.02, 4: 2.0}, 2), ({1: 3.0, 2: 2.03, 4: 2.0}, 2 ** (4 / 3)), ({1: 1.9, 2: 2.5, 4: 2.0}, 1)],
 )
-def test_effective_context_by_hand(losses: dict[int, float], expected: int):
-    assert context.effective_context(losses, 4, 0.01) == expected
+def test_effective_context_by_hand(losses: dict[int, float], expected: float):
+    assert context.effective_context(losses, 4, 0.01) == pytest.approx(expected)
 
 
 LAG = 6
@@ -237,7 +238,7 @@ def test_a_planted_dependence_is_found_at_its_distance(lag_reader: LanguageModel
     """Pieces nearer than the planted distance are of little use, those further back of none."""
     settings = Settings(places=300, beyond=[], kept=[4, 8], near=4, within=0.25)
     found = measured(lag_reader, lagged(4000, 1), settings, np.ones(tiny.VOCABULARY))
-    assert found["effective_context", "", None] == 8
+    assert 4 < found["effective_context", "", None] <= 8
     assert found["truncated", "context", 4] > 2.5
     assert found["truncated", "context", 8] < 1.5
     assert found["far_context_gain", "", None] > 2

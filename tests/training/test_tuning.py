@@ -72,6 +72,19 @@ def test_a_trial_that_diverges_counts_as_never_and_is_not_chosen(world: Path, tm
         tuning.run(bare[:1], world / "tokens/lm", tmp_path / "b.json")
 
 
+def test_trials_begin_with_the_model_they_are_given(world: Path, tmp_path: Path):
+    """From a pretrained encoder the loss of a short trial is another than from scratch, and the same every time."""
+    prepare(1)
+    begun = world / "runs/pretraining/lstm/s0"
+    job = tiny.job("finetuning", "classification", "classification", "lstm", budget_tokens=600)
+    losses = {}
+    for name, start in (("scratch", None), ("one", begun), ("other", begun)):
+        tuning.run([job], world / "tokens/classification", tmp_path / f"{name}.json", start)
+        [row] = [r for r in read_json(tmp_path / f"{name}.json")["rows"] if r["variable"] == "learning_rate"]
+        losses[name] = row["value"]
+    assert losses["one"] == losses["other"] != losses["scratch"]
+
+
 def test_a_run_trains_with_what_was_chosen(tmp_path: Path):
     write_json(tmp_path / "t.json", {"chosen": {"learning_rate": 0.5, "dropout": 0.25}})
     job = runs.tuned(tiny.job("lm", "lm", "language_model", "lstm"), tmp_path / "t.json")

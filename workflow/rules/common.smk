@@ -152,6 +152,16 @@ def start_of(wildcards):
     )
 
 
+def first_start_of(wildcards):
+    """The weights that trials begin with: the first seed's."""
+    before = stage_of(wildcards).start
+    return (
+        [f"runs/{before}/{wildcards.architecture}/s0/model.safetensors"]
+        if before
+        else []
+    )
+
+
 def of_seeds(file, seeds=None):
     """A file of the runs of an architecture on a stage, with all seeds or some."""
     return expand(

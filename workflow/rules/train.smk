@@ -26,6 +26,7 @@ rule tune:
     input:
         ancient("results/docket.json"),
         tokens=lambda wildcards: f"data/tokens/{stage_of(wildcards).task}/tokens.json",
+        start=first_start_of,
     output:
         "tuning/{stage}/{architecture}.json",
     log:
@@ -41,11 +42,14 @@ rule tune:
             "verdict.training.tuning", *mixer_modules([wildcards.architecture])
         ),
         tokens=subpath(input.tokens, parent=True),
+        start=lambda wildcards, input: (
+            f"--start {Path(input.start[0]).parent}" if input.start else ""
+        ),
     message:
         "tune {wildcards.architecture} for {wildcards.stage}"
     shell:
-        "python -m verdict.job verdict.training.tuning --trials {params.trials:q} --tokens {params.tokens} --threads {threads}"
-        " --out {output} 2>&1 | tee {log} >&2"
+        "python -m verdict.job verdict.training.tuning --trials {params.trials:q} --tokens {params.tokens} {params.start}"
+        " --threads {threads} --out {output} 2>&1 | tee {log} >&2"
 
 
 rule train_model:

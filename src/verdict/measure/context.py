@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from verdict.arguments import filled, job_of, json_argument
 from verdict.device import choose_device, device_name, prepare
 from verdict.errors import UserError, run_command
+from verdict.measure.curves import cost_to_reach
 from verdict.metrics import Report
 from verdict.models.families import LanguageModel
 from verdict.tokens.arrays import Records, load_array
@@ -166,9 +167,13 @@ def by_position(losses: np.ndarray, blocks: np.ndarray, piece_bytes: np.ndarray)
     }
 
 
-def effective_context(losses: dict[int, float], window: int, within: float) -> int:
-    """The shortest context whose loss is no more than a share ``within`` above that of the full window."""
-    return min(context for context, loss in losses.items() if loss <= (1 + within) * losses[window])
+def effective_context(losses: dict[int, float], window: int, within: float) -> float:
+    """The shortest context whose loss is no more than a share ``within`` above that of the full window.
+
+    Between two contexts that were read, the loss lies on the line over the logarithm of the context.
+    """
+    points = [{"valid_loss": losses[context], "logarithm": math.log(context)} for context in sorted(losses)]
+    return math.exp(cost_to_reach(points, (1 + within) * losses[window], "logarithm"))
 
 
 def measure(

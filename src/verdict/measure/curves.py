@@ -4,12 +4,13 @@ Takes the histories of a stage's runs and its speed.json; leaves curves.json (ro
 (steps to it × seconds per token measured in isolation; "never" where the budget was too small), and the loss at equal
 training FLOPs and at equal seconds; seconds to the loss with which the worst of the stage ends, and days for a billion
 tokens at the isolated speed. Loss between two validations is read off the straight line between them. A target
-that the first validation has reached already gives no row: when it was reached was not seen. Architectures that were
-not timed have no rows.
+that the first validation of any run has reached already gives no row for any run, or the sooner side would be missing
+where it is best: when it was reached was not seen. Architectures that were not timed have no rows.
 """
 
 import argparse
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -83,18 +84,25 @@ def run(stage: str, targets: Sequence[float], folders: Sequence[Path], speed: Pa
         for point in points:
             point["isolated_seconds"] = point["tokens"] * rounds[job["seed"] % len(rounds)]
         curves[architecture, job["seed"]] = points
+    first_losses = [points[0]["valid_loss"] for points in curves.values()]
+    seen = [target for target in targets if min(first_losses) > target]
+    for target in set(targets) - set(seen):
+        print(
+            f"{stage}: the target {target:g} is reached before the first validation, so that nothing is said of it; "
+            f"lower it under stages.{stage}.targets, or raise training.validations",
+            file=sys.stderr,
+        )
     for (architecture, seed), points in sorted(curves.items()):
         columns = {"architecture": architecture, "replicate": seed}
-        for target in targets:
-            if points[0]["valid_loss"] <= target:
-                continue
+        for target in seen:
             report.add(
                 "seconds_to_target", cost_to_reach(points, target, "isolated_seconds"), "s", "lower",
                 experiment="time_to_quality", variable="target_bits_per_byte", at=target, **columns,
             )  # fmt: skip
         # what every architecture of the stage reaches with this seed
-        common = max(other[-1]["valid_loss"] for (_, same), other in curves.items() if same == seed)
-        if points[0]["valid_loss"] > common:
+        others = [other for (_, same), other in curves.items() if same == seed]
+        common = max(other[-1]["valid_loss"] for other in others)
+        if all(other[0]["valid_loss"] > common for other in others):
             report.add(
                 "seconds_to_common_loss", cost_to_reach(points, common, "isolated_seconds"), "s", "lower",
                 experiment="time_to_quality", **columns,
@@ -103,7 +111,7 @@ def run(stage: str, targets: Sequence[float], folders: Sequence[Path], speed: Pa
         report.add("days_per_billion_tokens", 1e9 / per_day, "day", "lower", experiment="time_to_quality", **columns)
         for matching, cost in (("flops", "flops"), ("seconds", "isolated_seconds")):
             # what every architecture of the stage can afford with this seed
-            budget = min(other[-1][cost] for (_, same), other in curves.items() if same == seed)
+            budget = min(other[-1][cost] for other in others)
             loss = loss_at(points, cost, budget)
             if loss is not None:
                 report.add(

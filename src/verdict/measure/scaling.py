@@ -5,8 +5,9 @@ Takes the histories of all runs of a task; leaves {task}.json (rows), all from t
 - ``scaling``: the loss of every size after every power-of-two share of the tokens, and for every seed the exponents of
   power laws through them (loss ∝ tokens^−β at the largest size, loss ∝ parameters^−α at the end; least squares on
   logarithms, as Kaplan et al. 2020 draw them), the gain from the smallest size to the largest, and the fewest
-  parameters that reach each target. The schedule is constant, so that every point of a curve stands for a run of that
-  length (Hägele et al. 2024).
+  parameters that reach each target, read off the line between two sizes over the logarithm of the parameters (a target
+  that any run of the smallest size reaches gives no row: fewer might do). The schedule is constant, so that every point
+  of a curve stands for a run of that length (Hägele et al. 2024).
 - ``crossover_tokens``: where two architectures' laws over tokens meet, if that lies within ``REACH`` of what was
   measured; beyond, nothing is extrapolated.
 - the loss at equal memory for inference (weights, and the states of ``texts`` texts after ``context`` pieces), read off
@@ -116,6 +117,8 @@ def _add_scaling(report: Report, settings: Settings, curves: Sequence[Curve]) ->
             f"a run of {settings.task} ends before another's first validation, so that their curves have nothing in "
             "common; raise its budget_tokens, or the other's validations"
         )
+    smallest = [_loss(curve, end) for curve in chosen if curve.stage == settings.sizes[0]]
+    targets = [target for target in settings.targets if min(smallest) > target]
     laws: dict[tuple[str, int], tuple[float, float]] = {}
     for architecture in settings.architectures:
         for seed in sorted({curve.seed for curve in chosen}):
@@ -143,15 +146,22 @@ def _add_scaling(report: Report, settings: Settings, curves: Sequence[Curve]) ->
                 exponent, _ = power_law([curve.parameters for curve in sizes], final)
                 report.add("size_exponent", exponent, "exponent", "higher", **columns)
                 report.add("size_gain", final[0] / final[-1], "ratio", "higher", **columns)
-                for target in settings.targets:
-                    # within the tokens that all sizes were trained on, or a larger budget would pass for size
-                    enough = [c.parameters for c in sizes if cost_to_reach(c.points, target) <= end]
+                for target in targets:
                     report.add(
-                        "parameters_to_target", min(enough, default=math.inf), "parameter", "lower",
+                        "parameters_to_target", _parameters_to_reach(sizes, target, end), "parameter", "lower",
                         variable="target_bits_per_byte", at=target, **columns,
                     )  # fmt: skip
     _add_crossovers(report, settings, laws, amounts)
     _add_equal_memory(report, settings, chosen, amounts[-1])
+
+
+def _parameters_to_reach(sizes: Sequence[Curve], target: float, end: float) -> float:
+    """The fewest parameters with which the loss is ``target`` after ``end`` tokens; inf if the largest size is above.
+
+    The tokens are those that all sizes were trained on, or a larger budget would pass for size.
+    """
+    points = [{"valid_loss": _loss(curve, end), "logarithm": math.log(curve.parameters)} for curve in sizes]
+    return math.exp(cost_to_reach(points, target, "logarithm"))
 
 
 def _add_crossovers(

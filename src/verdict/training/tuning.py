@@ -2,6 +2,7 @@
 
 Takes data/tokens/{task}; leaves tuning/{stage}/{architecture}.json: what was chosen, and rows. Every architecture of a
 stage gets the same trials (the whole grid), the same share of the budget and the same seed, which no judged run has.
+The trials of a stage that begins with another's models all begin with one of them.
 Besides the choice, the rows tell how much the choice matters: the loss of every trial, the range of learning rates that
 work, and the best loss that so many trials can be expected to find (Dodge et al. 2019, section 3).
 """
@@ -50,8 +51,11 @@ def expected_best(losses: Sequence[float], trials: int) -> float:
     )
 
 
-def run(trials: Sequence[Job], tokens: Path, out: Path) -> None:
-    """Train every trial and write what was chosen. Raises ``UserError`` if all of them diverge."""
+def run(trials: Sequence[Job], tokens: Path, out: Path, start: Path | None = None) -> None:
+    """Train every trial and write what was chosen. Raises ``UserError`` if all of them diverge.
+
+    ``start``: the folder of a model whose weights are the beginning of every trial.
+    """
     first, folder = trials[0], out.with_suffix("")
     report = Report(
         f"tuning/{first.stage}/{first.architecture_name}", {"trials": [job.to_dict() for job in trials]},
@@ -60,7 +64,7 @@ def run(trials: Sequence[Job], tokens: Path, out: Path) -> None:
     )  # fmt: skip
     losses = []
     for number, job in enumerate(trials):
-        progress = fit(job, tokens, folder / f"t{number}").progress
+        progress = fit(job, tokens, folder / f"t{number}", start).progress
         losses.append(math.inf if progress.diverged else float(progress.history[-1]["valid_loss"]))
     best = min(range(len(trials)), key=lambda number: losses[number])
     if math.isinf(losses[best]):
@@ -95,12 +99,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m verdict.training.tuning", description=__doc__)
     parser.add_argument("--trials", required=True, help="a JSON list of jobs (verdict.training.settings.Job)")
     parser.add_argument("--tokens", type=Path, required=True, help="folder of the encoded task")
+    parser.add_argument("--start", type=Path, help="folder of the model that trials begin with")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--out", type=Path, required=True, help="file to write; beside it lie the trials' checkpoints")
     given = parser.parse_args()
     prepare(given.threads)
     try:
-        run([Job.from_dict(job) for job in json.loads(given.trials)], given.tokens, given.out)
+        run([Job.from_dict(job) for job in json.loads(given.trials)], given.tokens, given.out, given.start)
     except StoppedError as stopped:
         print(stopped, file=sys.stderr)
         sys.exit(143)
