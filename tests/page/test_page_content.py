@@ -6,12 +6,15 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import world
 from markupsafe import Markup
 
+from verdict.court import evidence
+from verdict.court.beside import ELSEWHERE, estimates
 from verdict.page import build, card, inputs, words
-from verdict.page.content import changes, claims, explain, models, panels, provenance, situations
+from verdict.page.content import assemble, changes, claims, explain, models, panels, provenance, situations
 from verdict.page.content.naming import Naming
 from verdict.page.content.panels import Gallery
 
@@ -188,3 +191,30 @@ def test_what_nobody_ever_reached_is_not_drawn(read: inputs.Inputs) -> None:
         return sum(item["panel"].about.get("metric") == "seconds_to_target" for item in gallery.items)
 
     assert drawn(math.inf) < drawn(3.0)
+
+
+def test_every_measurement_has_its_place_on_the_page(read: inputs.Inputs) -> None:
+    """Whatever an experiment has measured is drawn, tested or told; what runs and models are has tables of its own."""
+    extra = [
+        {**row, "experiment": "context", "metric": "bits_per_byte", "variant": variant, "variable": variable, "at": at}
+        for row in read.evidence
+        if row["metric"] == "chrf" and row["architecture"] in ("transformer", "lstm") and row["replicate"] is not None
+        for variant, variable, at in (("carried", "", None), ("shuffled", "context", 4.0), ("shuffled", "context", 8.0))
+    ]
+    kept = ("row", "replicate", "architecture", "variant", "at", "matching", "task", "device", "size")
+    alone = {tuple(row[name] for name in kept[1:]): row for row in extra}.values()
+    rows = [*read.evidence, *({**row, "row": len(read.evidence) + number} for number, row in enumerate(alone))]
+    table = pl.DataFrame(rows, schema={**evidence.SCHEMA, "row": pl.Int64}, orient="row")
+    told = estimates(table, [], 0.95)
+    naming = Naming(
+        inputs.Inputs(**{**vars(read), "evidence": rows, "verdict": {**read.verdict, "beside": told}}), WORDS
+    )
+    shown = assemble(naming)
+    placed = {row.get("row") for item in shown["gallery"].items for row in item["panel"].rows}
+    placed |= {row for claim in shown["claims"] for row in claim["rows"]}
+    placed |= {row for group in shown["beside"] for line in group["lines"] for row in line["rows"]}
+    lost = [row for row in rows if row["row"] not in placed and row["experiment"] not in ELSEWHERE]
+    assert [row for row in lost if math.isfinite(row["value"]) and row["replicate"] is not None] == []
+    [context] = [group for group in shown["beside"] if group["experiment"] == "context"]
+    assert context["panels"]
+    assert {line["variant"] for line in context["lines"]} == {"carried"}

@@ -28,6 +28,7 @@ NAMED = {
     "split",
     "field",
     "effect",
+    "experiment",
     "short",
     "unit",
     "gate",

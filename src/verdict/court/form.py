@@ -175,6 +175,22 @@ class Final(Summary):
     situations: list[Situation] = Field(description="One for each of `tests`, in their order.")
 
 
+class Beside(Condition):
+    """The mean of a measurement that no test has read, over its replicates."""
+
+    experiment: str = Field(description="What was done to measure it: context, gradients, …")
+    architecture: str = Field(description="Whose measurement it is.")
+    implementation: str = Field(description="kernel, loop, written_out, …")
+    metric: str
+    unit: str = Field(description="Unit of the metric.")
+    better: Literal["higher", "lower", "neither"] = Field(description="Which way a value speaks for an architecture.")
+    replicates: Count = Field(description="How many values the mean is of.")
+    mean: float = Field(description="In the metric's unit; geometric where all values are positive.")
+    low: float | None = Field(description="Lower end of the interval; null if there is none.")
+    high: float | None = Field(description="Upper end of the interval; null if there is none.")
+    rows: list[Count] = Field(description="Numbers, from 0, of the rows: lines of the evidence's CSV below its head.")
+
+
 class Verdict(Part):
     """What the judge says: a pure function of the docket and the evidence, whose hashes stand in it."""
 
@@ -188,6 +204,7 @@ class Verdict(Part):
     claims: list[Claim] = Field(description="In the docket's order.")
     areas: dict[str, Summary]
     final: Final
+    beside: list[Beside] = Field(default_factory=list, description="What was measured besides; decides nothing.")
 
 
 def schema() -> dict[str, Any]:

@@ -45,8 +45,8 @@ from typing import Any
 
 import polars as pl
 
+from verdict.court import beside, statistics
 from verdict.court import evidence as table_of
-from verdict.court import statistics
 from verdict.court.claims import CONDITIONS, Cell, Claims, Test
 from verdict.court.statistics import Estimate
 from verdict.errors import UserError
@@ -130,6 +130,7 @@ def judge(claims: Claims, evidence: pl.DataFrame, recorded: str | None = None) -
     ``claims``: per claim its label (corrected over its area), ``uncorrected_label``, ``tests`` (one entry for
     each condition, see ``_entry``) and the conditions ``when`` it is supported and ``unless`` (contradicted or a tie).
     ``areas`` and ``final``: label and counts; ``final`` also has its own tests and, read off them, the ``situations``.
+    ``beside``: means with intervals of what was measured and no test has read.
 
     ``recorded``: the docket's hash before the runs, if it was recorded; it stands beside the hash of the docket judged
     by, so that a change between them can be seen.
@@ -170,6 +171,7 @@ def judge(claims: Claims, evidence: pl.DataFrame, recorded: str | None = None) -
     answers = [_settled(case, None if case.finding.p is None else next(values), claims.level) for case in asked]
     finals = [_entry(case, claims.level) for case in answers]
     criteria = {test.name: test.criterion for test in claims.final.tests}
+    read = {row for entry in [*finals, *(t for claim in judged for t in claim["tests"])] for row in entry["rows"]}
     return {
         "schema": 1,
         "level": claims.level,
@@ -183,6 +185,7 @@ def judge(claims: Claims, evidence: pl.DataFrame, recorded: str | None = None) -
             "tests": finals,
             "situations": [_situation(criteria[entry["name"]], entry) for entry in finals],
         },
+        "beside": beside.estimates(evidence, read, claims.level),
     }
 
 

@@ -28,6 +28,7 @@ from verdict.page.words import TOKEN, Words
 Row = dict[str, Any]
 
 NAMED_LINES = 3  # lines up to which each is named at its end
+TICKS = 12  # values of a swept variable up to which each has a tick
 NAME_HEIGHT = 0.09  # of the drawn values' span, between two such names
 
 
@@ -125,7 +126,13 @@ def curve(rows: Sequence[Row], words: Words) -> Panel:
         scale=alt.Scale(type="log", base=2, nice=False, padding=12)
         if wide
         else alt.Scale(zero=False, nice=False, padding=12, reverse=variable.startswith("target")),
-        axis=alt.Axis(title=words.token("variable", variable), values=ats, format=axis_format(ats), grid=False),
+        axis=alt.Axis(
+            title=words.token("variable", variable),
+            # every value that was set has its tick, unless they would stand in each other's way
+            **({"values": ats} if len(ats) <= TICKS else {"tickCount": 5}),
+            format=axis_format(ats),
+            grid=False,
+        ),
     )
     heights = value_axis(rows, zero=True)
     y = alt.Y(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from verdict.page.content import changes, claims, explain, models, provenance, situations, texts
+from verdict.page.content import beside, changes, claims, explain, models, provenance, situations, texts
 from verdict.page.content.naming import Naming
 from verdict.page.content.panels import Gallery
 
@@ -20,6 +20,7 @@ def assemble(naming: Naming) -> dict[str, Any]:
         "explorers": explain.explorers(naming, gallery),
         "inside": explain.inside(naming, gallery),
         "dependencies": explain.dependencies(),
+        "beside": beside.beside(naming, gallery),
         "anatomy": models.anatomy(naming, gallery),
         "costs": models.costs(naming),
         "tuning": models.tuning(naming),

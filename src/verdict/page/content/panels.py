@@ -11,6 +11,7 @@ from markupsafe import Markup
 from verdict.page import charts, effects
 from verdict.page.content.naming import Naming
 from verdict.page.content.order import joined, task_order
+from verdict.page.words import Words
 
 Row = dict[str, Any]
 
@@ -118,11 +119,9 @@ class Gallery:
                 and (not device or row["device"] == device)
             ]
             for variable in sorted({row["variable"] for row in here}):
-                for apart, body in _apart([row for row in here if row["variable"] == variable]).items():
-                    key = ("curve", source, task, variable, device, tuple(sorted(experiments)), apart)
-                    if key not in made and _drawable(body):
-                        panel = charts.curve(body, words)
-                        made[key] = replace(panel, about={**panel.about, **dict(apart)})
+                found = sweeps([row for row in here if row["variable"] == variable], words)
+                for apart, panel in found.items():
+                    made.setdefault(("curve", source, task, variable, device, tuple(sorted(experiments)), apart), panel)
             flat = [row for row in rows if row["task"] == task and row["at"] is None]
             if _drawable(flat) and (metric not in DERIVED or not here):
                 place = ("strip", metric, task, device)
@@ -167,6 +166,16 @@ def finding(naming: Naming, tests: Sequence[dict[str, Any]]) -> Markup:
         return told if n == 1 else words.t("panel.all", told=told, n=n)
     winners_first = sorted(counts, key=lambda key: not key.startswith("for "))
     return naming.listed(words.t("panel.of", told=said[key], n=counts[key]) for key in winners_first)
+
+
+def sweeps(rows: list[Row], words: Words) -> dict[tuple[tuple[str, str], ...], charts.Panel]:
+    """Curves of one metric over one variable, by what tells them apart; none of nothing but “never”."""
+    made = {}
+    for apart, body in _apart(rows).items():
+        if _drawable(body):
+            panel = charts.curve(body, words)
+            made[apart] = replace(panel, about={**panel.about, **dict(apart)})
+    return made
 
 
 def swept(tests: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:

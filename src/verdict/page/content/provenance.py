@@ -80,6 +80,9 @@ def untried(naming: Naming) -> list[Markup]:
     found = [
         words.t("untried.device", name=words.name("device", name)) for name in ("cpu", "cuda") if name not in devices
     ]
+    experiments = {row["experiment"] for row in inputs.evidence}
+    if "cost" in experiments and not any(row["unit"] == "J" for row in inputs.evidence):
+        found.append(words.t("untried.joules"))
     for claim in inputs.verdict["claims"]:
         missing = [test["name"] for test in claim["tests"] if test["label"] == "not_tried"]
         known = {test.name: test for test in inputs.claims.claim(claim["id"]).tests}
