@@ -4,8 +4,10 @@ import contextlib
 import json
 import shutil
 import socket
+import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -172,6 +174,47 @@ def test_a_server_that_is_away_blocks_nothing_and_is_asked_again(
     assert read_json(told)["pending"] is False
     assert len(read_json(told)["runs"]) > 0
     assert environment.ledger_attempt(told) == waiting  # settled: nothing makes the job run again
+
+
+def test_a_slow_server_is_left_for_the_next_run_which_goes_on(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    """A real server, and no patience at all: every try writes one run more, and the rest once there is time."""
+    folder = tmp_path / "world"
+    shutil.copytree(world, folder)
+    told = folder / "results/ledger.json"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    command = [
+        Path(sys.executable).with_name("mlflow"),
+        "server",
+        "--backend-store-uri",
+        uri(folder),
+        "--port",
+        str(port),
+    ]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            limit = time.monotonic() + 90
+            while True:
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                assert time.monotonic() < limit
+                time.sleep(0.2)
+            monkeypatch.setattr(ledger, "PATIENCE", 0.0)
+            for attempt in (1, 2):
+                ledger.run(metrics_of(folder), [], folder / "results/machine.json", address, told, attempt - 1)
+                assert read_json(told)["pending"] is True
+                assert len(read_json(told)["runs"]) == attempt
+                assert "1 runs took more than 0 s" in capfd.readouterr().err
+            monkeypatch.undo()
+            ledger.run(metrics_of(folder), [], folder / "results/machine.json", address, told, 2)
+        finally:
+            server.terminate()
+    assert read_json(told)["pending"] is False
+    assert len(read_json(told)["runs"]) == len(metrics_of(folder))
+    assert f"{len(metrics_of(folder)) - 2} new runs, 2 kept" in capfd.readouterr().err
 
 
 def hang_up(server: socket.socket) -> None:

@@ -4,8 +4,8 @@ One process writes the runs of all jobs (four processes that make one SQLite sto
 by its job and the hash of its metrics file: a job that was not run again keeps its run, one that was gets a new run,
 and the old one is marked ``superseded``. Leaves ledger.json: the MLflow run id of every job.
 
-A server that does not answer blocks nothing: what it did not take is in the metrics files, ledger.json says that it is
-``pending``, and the next run of the workflow tries again.
+A server that does not answer, or takes minutes, blocks nothing: what it did not take is in the metrics files,
+ledger.json says that it is ``pending``, and the next run of the workflow tries again.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import contextlib
 import os
 import re
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100
 LONGEST = 6000
 #: what MLflow's store keeps for an infinity
 LARGEST = 1.7976931348623157e308
+#: seconds after which a slow server is left for the next run of the workflow
+PATIENCE = 300.0
 #: how the address of a store in a file begins
 SQLITE = "sqlite:///"
 
@@ -171,8 +174,8 @@ def run(metrics: list[Path], cards: list[Path], machine: Path, uri: str, out: Pa
     except AwayError as away:
         pending = True
         print(
-            f"the MLflow server {without_secrets(uri)} does not answer ({without_secrets(str(away))}); "
-            f"the runs stay on disk, and the next snakemake tries again",
+            f"the MLflow server {without_secrets(uri)} does not answer in time ({without_secrets(str(away))}); "
+            "the runs stay on disk, and the next snakemake tries again",
             file=sys.stderr,
         )
     write_json(out, {**told, "pending": pending, "attempts": attempt + 1})
@@ -187,7 +190,7 @@ def write_runs(ledger: Ledger, metrics: list[Path], cards: list[Path], machine: 
     by_experiment: dict[str, list[Path]] = {}
     for path in metrics:
         by_experiment.setdefault(read_json(path)["run"].split("/")[0], []).append(path)
-    new = 0
+    new, begun = 0, time.monotonic()
     try:
         for experiment, paths in sorted(by_experiment.items()):
             known = ledger.known(experiment)
@@ -195,6 +198,8 @@ def write_runs(ledger: Ledger, metrics: list[Path], cards: list[Path], machine: 
                 metrics_file = read_json(path)
                 key = (metrics_file["run"], sha256(path))
                 if key not in known:
+                    if new and is_server(ledger.uri) and time.monotonic() - begun > PATIENCE:
+                        raise AwayError(f"{new} runs took more than {PATIENCE:g} s")
                     tags = _tags(experiment, metrics_file, key, about, corpora)
                     ledger.supersede(experiment, key[0])
                     known[key] = ledger.log(experiment, metrics_file, _points(experiment, path), tags)
