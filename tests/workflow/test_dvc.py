@@ -34,7 +34,7 @@ def killed(smoke: Clone, tmp_path_factory: pytest.TempPathFactory) -> tuple[Clon
     ``snakemake`` was then killed five times."""
     clone = Clone(tmp_path_factory.mktemp("dvc"))
     clone.call("snakemake", "--cores", "1", str(trained(smoke.folder)[-1]))
-    return clone, soak.disturb(clone.folder, 5, random.Random(5), 15.0)
+    return clone, soak.disturb(clone.folder, 5, random.Random(6), 15.0)
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,7 @@ def test_a_run_that_was_killed_anywhere_ends_as_if_it_had_not_been(
     assert killed[1].remade == [], told
     assert not [kill for kill in killed[1].kills if kill.hung], told
     for kill in killed[1].kills:
-        if kill.number == signal.SIGINT:
-            assert "Traceback" not in kill.said
+        assert not soak.tracebacks(kill.said), kill.said
 
 
 def test_dvc_killed_over_its_workflow_leaves_it_at_work_and_says_so(orphaned: str) -> None:
