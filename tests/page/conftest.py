@@ -14,7 +14,7 @@ def write_page(paths: dict[str, Path], out: Path) -> subprocess.CompletedProcess
     command = [sys.executable, "-m", "verdict.page", "--out", str(out)]
     for name in ("evidence", "history", "verdict", "claims", "ledger", "machine"):
         command += [f"--{name}", str(paths[name])]
-    for flag, prefix in (("--cards", "card_"), ("--outputs", "outputs_")):
+    for flag, prefix in (("--cards", "card_"), ("--outputs", "outputs_"), ("--activity", "activity_")):
         command += [flag, *(str(path) for name, path in paths.items() if name.startswith(prefix))]
     command += ["--card", str(out.with_name("card.png")), "--rules", '[["corpus", ["corpus"]], ["page", ["page"]]]']
     return subprocess.run(command, capture_output=True, text=True, check=False)

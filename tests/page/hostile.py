@@ -70,4 +70,6 @@ def build(folder: Path) -> dict[str, Path]:
             _spoil(path, lambda key, text: key in ("task", "date"))
         elif name.startswith("outputs_"):
             _spoil(path, lambda key, text: key == "variant")
+        elif name.startswith("activity_"):
+            _spoil(path, lambda key, text: key in ("stage", "objective", "architecture"))
     return paths

@@ -7,34 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from world import ACTIVITY
 
 from verdict.errors import UserError
 from verdict.page import inputs
-
-UNITS = {"mean": [0.5, 0.4], "low": [0.1, 0.1], "high": [0.9, 1]}
-TOLD: dict[str, Any] = {
-    "stage": "translation",
-    "objective": "sequence_pairs",
-    "rule": "the first",
-    "record": 0,
-    "candidates": 1,
-    "source": ["a", "b", "<end>"],
-    "read": ["<begin>", "c"],
-    "next": ["c", "<end>"],
-    "models": [
-        {
-            "run": "train/translation/lstm/s0",
-            "architecture": "lstm",
-            "seed": 0,
-            "bits": [3.5, 0.25],
-            "layers": [
-                {"mixer": {"forget": UNITS}, "cross": {"attention": [[[0.5, 0.25, 0.25], [0, 0, 1.0]]]}},
-                {"mixer": {"attention": [[[1.0, 0.0], [0.5, 0.5]]]}},
-                {"mixer": {}},
-            ],
-        }
-    ],
-}
 
 
 def read(built: dict[str, Path], *activity: Path) -> inputs.Inputs:
@@ -45,8 +21,8 @@ def read(built: dict[str, Path], *activity: Path) -> inputs.Inputs:
 
 def test_what_models_do_is_read_as_it_is_told(built: dict[str, Path], tmp_path: Path):
     path = tmp_path / "translation.json"
-    path.write_text(json.dumps(TOLD), encoding="utf-8")
-    assert read(built, path, path).activity == [TOLD, TOLD]
+    path.write_text(json.dumps(ACTIVITY), encoding="utf-8")
+    assert read(built, path, path).activity == [ACTIVITY, ACTIVITY]
     assert read(built).activity == []
 
 
@@ -75,7 +51,7 @@ LAYERS = ("models", 0, "layers")
     "damage",
     [
         *(lambda told, key=key: told.pop(key) for key in ("stage", "rule", "read", "next", "models", "source")),
-        *(lambda told, key=key: told["models"][0].pop(key) for key in TOLD["models"][0]),
+        *(lambda told, key=key: told["models"][0].pop(key) for key in ACTIVITY["models"][0]),
         shorten("source"),
         shorten("next"),
         shorten("models", 0, "bits"),
@@ -94,7 +70,7 @@ LAYERS = ("models", 0, "layers")
     ],
 )
 def test_a_damaged_file_is_one_sentence_that_names_it(tmp_path: Path, damage: Callable[[dict[str, Any]], None]):
-    told = copy.deepcopy(TOLD)
+    told = copy.deepcopy(ACTIVITY)
     damage(told)
     path = tmp_path / "translation.json"
     path.write_text(json.dumps(told), encoding="utf-8")

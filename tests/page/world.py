@@ -421,6 +421,33 @@ def cards() -> list[dict[str, Any]]:
     return found
 
 
+UNITS = {"mean": [0.5, 0.4], "low": [0.1, 0.1], "high": [0.9, 1]}
+#: what two models do inside, as ``verdict.measure.activity`` tells it
+ACTIVITY: dict[str, Any] = {
+    "stage": "translation",
+    "objective": "sequence_pairs",
+    "rule": "the first",
+    "record": 0,
+    "candidates": 1,
+    "source": ["a", "b", "<end>"],
+    "read": ["<begin>", "c"],
+    "next": ["c", "<end>"],
+    "models": [
+        {
+            "run": "train/translation/lstm/s0",
+            "architecture": "lstm",
+            "seed": 0,
+            "bits": [3.5, 0.25],
+            "layers": [
+                {"mixer": {"forget": UNITS}, "cross": {"attention": [[[0.5, 0.25, 0.25], [0, 0, 1.0]]]}},
+                {"mixer": {"attention": [[[1.0, 0.0], [0.5, 0.5]]]}},
+                {"mixer": {}},
+            ],
+        }
+    ],
+}
+
+
 def build(folder: Path) -> dict[str, Path]:
     """Write the whole world below ``folder``, judged by the real judge with the project's own claims; paths by name."""
     from verdict import files
@@ -492,6 +519,9 @@ def build(folder: Path) -> dict[str, Path]:
                                 record["text"] = record.pop("source")
                             file.write(json.dumps(record, ensure_ascii=False) + "\n")
                 paths[f"outputs_{task}_{architecture}_{replicate}"] = path
+    paths["activity_translation"] = folder / "measurements" / "activity" / "translation.json"
+    paths["activity_translation"].parent.mkdir(parents=True)
+    _dump(paths["activity_translation"], ACTIVITY)
     return paths
 
 
