@@ -64,7 +64,8 @@ def rows_of(settings: scaling.Settings, runs: list[Path], out: Path) -> list[dic
     return read_json(out)["rows"]
 
 
-SETTINGS = scaling.Settings("lm", ["lmtiny", "lm"], ["transformer", "lstm"], ["lstm", "transformer"], [1.0, 0.85, 0.01])
+TARGETS = [1.0, 0.91, 0.85, 0.01]
+SETTINGS = scaling.Settings("lm", ["lmtiny", "lm"], ["transformer", "lstm"], ["lstm", "transformer"], TARGETS)
 
 
 def values(rows: list[dict[str, object]], metric: str, **columns: object) -> list[object]:
@@ -93,6 +94,10 @@ def test_planted_laws_come_out_of_the_curves(tmp_path: Path):
     reached = values(rows, "parameters_to_target", architecture="transformer", at=0.85, replicate=0)
     assert reached == pytest.approx([between])
     assert values(rows, "parameters_to_target", architecture="lstm", at=0.85) == ["never"] * 2
+    # the smallest Transformer reaches 0.91, the smallest LSTM does not: for the former an upper bound is told
+    reached = values(rows, "parameters_to_target", architecture="transformer", at=0.91)
+    assert reached == pytest.approx(sizes[:1] * 2)
+    assert all(sizes[0] < value for value in values(rows, "parameters_to_target", architecture="lstm", at=0.91))
     assert set(values(rows, "parameters_to_target", at=0.01)) == {"never"}
 
 

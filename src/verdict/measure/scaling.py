@@ -5,8 +5,9 @@ Takes the histories of all runs of a task; leaves {task}.json (rows), all from t
 - ``scaling``: the loss of every size after every power-of-two share of the tokens, and for every seed the exponents of
   power laws through them (loss ∝ tokens^−β at the largest size, loss ∝ parameters^−α at the end; least squares on
   logarithms, as Kaplan et al. 2020 draw them), the gain from the smallest size to the largest, and the fewest
-  parameters that reach each target, read off the line between two sizes over the logarithm of the parameters (a target
-  that any run of the smallest size reaches gives no row: fewer might do). The schedule is constant, so that every point
+  parameters that reach each target, read off the line between two sizes over the logarithm of the parameters. Where the
+  smallest size reaches it, fewer might do: its own number then stands there, which speaks against the architecture, and
+  a target that every architecture reaches so with some seed is left out. The schedule is constant, so that every point
   of a curve stands for a run of that length (Hägele et al. 2024).
 - ``crossover_tokens``: where two architectures' laws over tokens meet, if that lies within ``REACH`` of what was
   measured; beyond, nothing is extrapolated.
@@ -117,8 +118,11 @@ def _add_scaling(report: Report, settings: Settings, curves: Sequence[Curve]) ->
             f"a run of {settings.task} ends before another's first validation, so that their curves have nothing in "
             "common; raise its budget_tokens, or the other's validations"
         )
-    smallest = [_loss(curve, end) for curve in chosen if curve.stage == settings.sizes[0]]
-    targets = [target for target in settings.targets if min(smallest) > target]
+    smallest: dict[int, list[float]] = {}
+    for curve in chosen:
+        if curve.stage == settings.sizes[0]:
+            smallest.setdefault(curve.seed, []).append(_loss(curve, end))
+    targets = [at for at in settings.targets if all(max(losses) > at for losses in smallest.values())]
     laws: dict[tuple[str, int], tuple[float, float]] = {}
     for architecture in settings.architectures:
         for seed in sorted({curve.seed for curve in chosen}):
