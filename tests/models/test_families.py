@@ -10,6 +10,8 @@ from verdict.models.sizes import solve
 
 LENGTHS = torch.tensor([7, 4, 1])
 EVERY = pytest.mark.parametrize("architecture", ARCHITECTURES)
+#: attention takes another way with bf16 products than with fp32
+PRECISIONS = pytest.mark.parametrize("is_bf16", [False, True], ids=["fp32", "bf16"])
 
 
 def steps(model: Model, decoding: object, tokens: torch.Tensor) -> torch.Tensor:
@@ -33,16 +35,19 @@ def test_steps_give_what_the_whole_row_gives(architecture: str):
 
 
 @EVERY
+@PRECISIONS
 @torch.inference_mode()
-def test_what_comes_later_changes_nothing_before_it(architecture: str):
+def test_what_comes_later_changes_nothing_before_it(architecture: str, is_bf16: bool):
     tokens, source = pieces(2, 9), pieces(2, 7, seed=1)
     changed = tokens.clone()
     changed[:, 5:] = pieces(2, 4, seed=2)
     lm, pairs = model(architecture, "language_model"), model(architecture, "encoder_decoder")
-    for before, after in (
-        (lm(tokens), lm(changed)),
-        (pairs(source, LENGTHS[:2], tokens), pairs(source, LENGTHS[:2], changed)),
-    ):
+    with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
+        both = [
+            (lm(tokens), lm(changed)),
+            (pairs(source, LENGTHS[:2], tokens), pairs(source, LENGTHS[:2], changed)),
+        ]
+    for before, after in both:
         assert torch.equal(before[:, :5], after[:, :5])
         assert not torch.equal(before[:, 5], after[:, 5])
 
@@ -69,6 +74,28 @@ def test_padding_is_not_heard(architecture: str, family: str):
     for tokens in (other, wider):
         for found, expected in zip(heard(tokens), heard(rows), strict=True):
             torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+@EVERY
+@PRECISIONS
+@pytest.mark.parametrize("family", ["encoder_decoder", "masked_encoder"])
+@torch.inference_mode()
+def test_what_stands_at_padded_positions_is_not_heard_to_the_bit(architecture: str, family: str, is_bf16: bool):
+    made = model(architecture, family, classes=3 if family == "masked_encoder" else 0)
+    rows, target = pieces(3, 7), pieces(3, 4, seed=4)
+    other = rows.clone()
+    for row, length in enumerate(LENGTHS.tolist()):
+        other[row, length:] = pieces(7 - length, seed=5)
+
+    def heard(tokens: torch.Tensor) -> list[torch.Tensor]:
+        if isinstance(made, EncoderDecoder):
+            return [made(tokens, LENGTHS, target)]
+        real = made(tokens, LENGTHS)
+        return [made.classify(tokens, LENGTHS), *(real[row, :length] for row, length in enumerate(LENGTHS.tolist()))]
+
+    with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
+        for found, expected in zip(heard(other), heard(rows), strict=True):
+            assert torch.equal(found, expected)
 
 
 @EVERY

@@ -43,7 +43,10 @@ def beside(naming: Naming, gallery: Gallery) -> list[dict[str, Any]]:
 
 def _lines(naming: Naming, estimates: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The estimates of one experiment, architecture by architecture."""
-    apart = [column for column in TOLD if len({told[column] for told in estimates}) > 1]
+    seen = {column: {told[column] for told in estimates} for column in TOLD}
+    # against whom a crossing is counted is said even where it is always the same
+    against = any(name.startswith("against ") for name in seen["variant"])
+    apart = [column for column in TOLD if len(seen[column]) > 1 or (column == "variant" and against)]
     names = charts.arranged(told["architecture"] for told in estimates)
     lines = [{**told, "chips": [_chip(naming, told, column) for column in apart if told[column]]} for told in estimates]
     return sorted(
