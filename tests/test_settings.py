@@ -17,6 +17,7 @@ from verdict.training.settings import Job
 
 PARAMS = Path(__file__).parent.parent / "params.yaml"
 TOLD = read(PARAMS)
+RECALL = TOLD["algorithms"]["recall"]
 
 
 def changed(*path_and_value: Any, edition: bool = False) -> dict[str, Any]:
@@ -33,6 +34,12 @@ def changed(*path_and_value: Any, edition: bool = False) -> dict[str, Any]:
     else:
         here[last] = value
     return told
+
+
+def test_an_algorithm_serves_tasks_of_other_names():
+    told = changed("algorithms", "few", {**RECALL, "algorithm": "recall", "vocabulary": 12})
+    told["stages"]["few"] = {**TOLD["stages"]["recall"], "task": "few"}
+    assert job(resolve(told), "few", "lstm", 0).task == "few"
 
 
 def sentence(told: Mapping[str, Any]) -> str:
@@ -190,6 +197,10 @@ def test_a_missing_key_is_named(path: tuple[str, ...]):
         (("tokens", "lm"), ..., ["stages.lm.task is lm", "tokens has no lm"]),
         (("stages", "summarization", "architectures"), ["transfomer"], ["transfomer"]),
         (("stages", "lm", "tuning"), None, ["stages.lm", "either tuning or tuned_as"]),
+        (("stages", "recall", "task"), "recal", ["stages.recall.task", "algorithms has no recal"]),
+        (("stages", "lm", "task"), "llm", ["stages.lm", "answers is that of algorithms"]),
+        (("algorithms", "few"), RECALL, ["algorithms.few.algorithm is missing", "recall, copying"]),
+        (("algorithms", "lm"), {**RECALL, "algorithm": "recall"}, ["algorithms.lm has the name of a corpus"]),
         (("stages", "lm_small", "tuned_as"), "lmm", ["stages.lm_small.tuned_as", "lmm"]),
         (("stages", "lm_small", "tuned_as"), "translation", ["no tuned stage of family language_model"]),
         (("stages", "lm_small", "architectures"), ["transformer", "lstm", "lstm_no_attention"], ["lstm_no_attention"]),

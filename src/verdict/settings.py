@@ -194,6 +194,9 @@ class SpeedSettings(Section):
 class AlgorithmSettings(Section):
     """A task whose answers an algorithm decides; see ``verdict.tokens.algorithms``."""
 
+    algorithm: Annotated[Algorithm | None, Field(description="what decides; left out: the one of the task's name")] = (
+        None
+    )
     vocabulary: Annotated[int, Field(ge=6, le=65536, description="pieces, the 4 special ones counted")]
     lengths: Annotated[list[Size], Field(min_length=1, description="lengths trained on"), Distinct]
     test_lengths: Annotated[
@@ -338,7 +341,7 @@ class Measurements(Section):
 class Stage(Section):
     """One kind of training run on a task, for each of its architectures and each seed."""
 
-    task: Task | Algorithm
+    task: Annotated[Name, Field(description="one of corpora, or one of algorithms with the objective answers")]
     family: Literal["language_model", "encoder_decoder", "masked_encoder"]
     objective: Objective
     architectures: Annotated[list[Name], Field(min_length=1), Distinct]
@@ -379,8 +382,10 @@ class Stage(Section):
         }
         if families[self.objective] != self.family:
             raise ValueError(f"objective {self.objective} needs the family {families[self.objective]}")
-        if (self.objective == "answers") != (self.task in get_args(Algorithm)):
-            raise ValueError(f"the objective answers is that of {', '.join(get_args(Algorithm))}, and of these alone")
+        if (self.objective == "answers") == (self.task in get_args(Task)):
+            raise ValueError(
+                f"the objective of {self.task} is {self.objective}; answers is that of algorithms, and of these alone"
+            )
         pairs = self.task in ("translation", "summarization")
         labels = self.task == "classification"
         if pairs != (self.objective == "sequence_pairs") or (self.objective == "classification" and not labels):
@@ -428,7 +433,7 @@ class Settings(Section):
     ] = ""
     corpora: dict[Task, CorpusSpec]
     tokens: dict[Task, Tokens]
-    algorithms: dict[Algorithm, AlgorithmSettings] = {}
+    algorithms: dict[Name, AlgorithmSettings] = {}
     architectures: dict[Name, ArchitectureSettings]
     ladders: Annotated[
         dict[Literal["lm", "translation"], Annotated[list[Name], Field(min_length=2), Distinct]],
@@ -461,6 +466,13 @@ class Settings(Section):
             for rung in ladder:
                 if rung not in trained:
                     raise ValueError(f"ladders.{task} names '{rung}', which no stage of {task}'s main size trains")
+        for name, drawn in self.algorithms.items():
+            if name in get_args(Task):
+                raise ValueError(f"algorithms.{name} has the name of a corpus; give it another")
+            if drawn.algorithm is None and name not in get_args(Algorithm):
+                raise ValueError(
+                    f"algorithms.{name}.algorithm is missing; write one of {', '.join(get_args(Algorithm))}"
+                )
         for name, stage in self.stages.items():
             where = f"stages.{name}"
             known: list[tuple[str, Mapping[Any, Any]]] = [("corpora", self.corpora), ("tokens", self.tokens)]

@@ -11,7 +11,7 @@ import tiny
 
 @pytest.mark.parametrize("architecture", ["transformer", "lstm"])
 def test_killed_in_any_write(architecture: str, world: Path, tmp_path: Path):
-    job = tiny.job("lm", "lm", "language_model", architecture, budget_tokens=1500)
+    job = tiny.job("lm", "lm", "language_model", architecture, budget_tokens=700, validations=1)
     script = Path(__file__).with_name("killed_writing.py")
     told = subprocess.run(
         [sys.executable, str(script), json.dumps(job.to_dict()), str(world / "tokens/lm"), str(tmp_path)],
@@ -22,4 +22,4 @@ def test_killed_in_any_write(architecture: str, world: Path, tmp_path: Path):
     places = {kill["at"] for kill in kills}
     assert {"half of checkpoint", "half of model", "renaming to checkpoint.safetensors", "syncing"} <= places, places
     assert [kill for kill in kills if kill["ended"] or not (kill["same"] and kill["nothing_left"])] == []
-    assert len(kills) >= 12
+    assert len(kills) >= 8

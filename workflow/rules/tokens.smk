@@ -38,15 +38,18 @@ rule algorithm:
     conda:
         "../envs/verdict.yaml"
     params:
+        task=lambda wildcards: (
+            SETTINGS.algorithms[wildcards.algorithm].algorithm or wildcards.algorithm
+        ),
         settings=lambda wildcards: as_json(
-            SETTINGS.algorithms[wildcards.algorithm].model_dump()
+            SETTINGS.algorithms[wildcards.algorithm].model_dump(exclude={"algorithm"})
         ),
         code=code_digest("verdict.tokens.algorithms"),
         folder=subpath(output[0], parent=True),
     message:
         "draw sequences for {wildcards.algorithm}"
     shell:
-        "python -m verdict.job verdict.tokens.algorithms --task {wildcards.algorithm} --settings {params.settings:q}"
+        "python -m verdict.job verdict.tokens.algorithms --task {params.task} --settings {params.settings:q}"
         " --out {params.folder} 2>&1 | tee {log} >&2"
 
 

@@ -150,10 +150,9 @@ def _by_distance(found: Iterable[Share]) -> dict[str, dict[float, float]]:
 
 
 def run_baseline(settings: Settings, tokens: Path, out: Path) -> None:
-    """Write what each baseline scores on the same splits."""
-    task = read_json(tokens / "tokens.json")["settings"]["task"]
+    """Write what each baseline scores on the same splits; the folder bears the task's name."""
     report = Report(
-        f"baselines/{task}", {"settings": asdict(settings)}, experiment="baseline", task=task,
+        f"baselines/{tokens.name}", {"settings": asdict(settings)}, experiment="baseline", task=tokens.name,
         architecture="baseline", device="cpu",
     )  # fmt: skip
     counts = answer_counts(tokens)
