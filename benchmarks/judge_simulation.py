@@ -234,7 +234,8 @@ def main() -> None:
     for seeds in (3, 5):
         print(f"### Without an effect ({given.tables:,} tables in four kinds of world, {seeds} seeds)\n")
         error_rates(claims, given.tables, (0.25, 2.0), seeds, rng)
-    print("\n### One margin beyond the border\n")
+        print()
+    print("### One margin beyond the border\n")
     power(claims, (0.1, 0.25, 0.5, 0.75, 1.0, 2.0), given.worlds // 4, max(1, given.worlds // 20), rng)
     print("\n### Coverage of the 95 % intervals\n")
     coverage(claims, given.worlds, rng)
