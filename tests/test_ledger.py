@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -174,6 +175,24 @@ def test_a_server_that_is_away_blocks_nothing_and_is_asked_again(
     assert read_json(told)["pending"] is False
     assert len(read_json(told)["runs"]) > 0
     assert environment.ledger_attempt(told) == waiting  # settled: nothing makes the job run again
+
+
+def test_a_store_whose_making_is_killed_is_made_anew(world: Path, tmp_path: Path):
+    folder = tmp_path / "world"
+    shutil.copytree(world, folder)
+    told = folder / "results/ledger.json"
+    command = [sys.executable, "-m", "verdict.ledger", "--metrics", *metrics_of(folder)]
+    command += ["--machine", folder / "results/machine.json", "--out", told]
+    with subprocess.Popen(command, env={**os.environ, "MLFLOW_TRACKING_URI": uri(folder)}) as making:
+        limit = time.monotonic() + 90
+        while not any(path.stat().st_size > 100_000 for path in folder.glob(".*.db")):  # some of the tables are there
+            assert time.monotonic() < limit
+            time.sleep(0.005)
+        making.kill()
+    assert not Path(uri(folder).removeprefix("sqlite:///")).exists()
+    ledger.run(metrics_of(folder), [], folder / "results/machine.json", uri(folder), told)
+    assert len(read_json(told)["runs"]) == len(metrics_of(folder))
+    assert list(folder.glob(".*.db")) == []
 
 
 def test_a_slow_server_is_left_for_the_next_run_which_goes_on(

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from verdict.errors import UserError, run_command, without_secrets
-from verdict.files import read_json, read_json_lines, sha256, write_json, writing
+from verdict.files import read_json, read_json_lines, replacing, sha256, write_json, writing
 from verdict.metrics import NEVER
 
 #: what MLflow takes in one call
@@ -85,6 +85,21 @@ def alone(uri: str) -> Iterator[None]:
             yield
 
 
+def make_store(uri: str) -> None:
+    """Make an SQLite store that is not there yet, whole or not at all.
+
+    MLflow makes its tables in dozens of steps; a store in which a killed process has done some of them is one that no
+    other process can open.
+    """
+    path = Path(uri.removeprefix(SQLITE))
+    if not uri.startswith(SQLITE) or path.exists():
+        return
+    from mlflow import MlflowClient
+
+    with replacing(path) as aside:
+        MlflowClient(tracking_uri=f"{SQLITE}{aside}").search_experiments(max_results=1)
+
+
 class Ledger:
     """The runs of one MLflow store."""
 
@@ -98,6 +113,7 @@ class Ledger:
         from mlflow.exceptions import MlflowException
 
         try:
+            make_store(uri)
             self.client = MlflowClient(tracking_uri=uri)
             self.client.search_experiments(max_results=1)
         except MlflowException as error:
