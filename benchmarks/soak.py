@@ -4,7 +4,8 @@
 
 Clones this repository twice, runs the smoke edition once undisturbed and once with kills: at random moments, SIGKILL,
 SIGTERM or Ctrl-C, to Snakemake, to a job (of the module that was hit least so far), or to all at once. After each kill
-the same command is given again. A kill that met nothing is not counted. Prints tables in Markdown and ends with 1 if
+the same command is given again. A kill that met nothing is not counted. Prints tables in Markdown, also when
+it is stopped with Ctrl-C, and ends with 1 if
 
 - a weight, text, token, output or row of the evidence (but for timings) differs,
 - judging and drawing the page once more gives another verdict or page,
@@ -262,7 +263,7 @@ def clone(folder: Path, shared: bool = False) -> Path:
     return folder
 
 
-def table(found: Disturbed, before: Counter[str]) -> str:
+def table(found: Disturbed) -> str:
     """The kills by target and signal, how long the runs took to end, and which jobs were at work."""
     counts = Counter((kill.target, signal.Signals(kill.number).name) for kill in found.kills)
     lines = ["| hit | signal | times | slowest end, s | tracebacks |", "|---|---|---|---|---|"]
@@ -271,7 +272,8 @@ def table(found: Disturbed, before: Counter[str]) -> str:
         told = sum(tracebacks(kill.said) for kill in same)
         lines.append(f"| {target} | {name} | {count} | {max(kill.ended for kill in same):.1f} | {told} |")
     lines += ["", "| job that was at work | times |", "|---|---|"]
-    lines += [f"| {name} | {count} |" for name, count in sorted(before.items())]
+    met = Counter(job for kill in found.kills for job in kill.jobs)
+    lines += [f"| {name} | {count} |" for name, count in sorted(met.items())]
     return "\n".join(lines)
 
 
@@ -291,22 +293,26 @@ def main() -> None:
     # the disturbed run fetches everything for itself, from the files that the calm one has fetched
     mirror = {"VERDICT_MIRROR": str(ROOT / "downloads")}
     chance, found, before, wrong = random.Random(given.seed), Disturbed(), Counter[str](), []
-    while len(found.kills) < given.kills and not wrong:
-        if found.kills:  # a run that ends before it is killed begins anew
-            shutil.rmtree(disturbed)
-            clone(disturbed)
-        left = given.kills - len(found.kills)
-        part = disturb(disturbed, left, chance, given.longest, command, before, **mirror)
-        finish(disturbed, part, command, **mirror)
-        found.kills += part.kills
-        wrong += [*differences(calm, disturbed), *made_again(disturbed, command)]
-        wrong += [f"{name} (made twice)" for name in part.remade]
-        for kill in part.kills:
-            name = f"{signal.Signals(kill.number).name} to {kill.target} at {kill.after:.1f} s"
-            wrong += [f"{name}: did not end"] if kill.hung else []
-            wrong += [f"{name}: a traceback\n{kill.said[-2000:]}"] if tracebacks(kill.said) else []
-        print(f"{len(found.kills)} of {given.kills} kills", file=sys.stderr, flush=True)
-    print(table(found, before))
+    with contextlib.suppress(KeyboardInterrupt):  # what is whole by then is told
+        while len(found.kills) < given.kills and not wrong:
+            if found.kills:  # a run that ends before it is killed begins anew
+                shutil.rmtree(disturbed)
+                clone(disturbed)
+            left = given.kills - len(found.kills)
+            part = disturb(disturbed, left, chance, given.longest, command, before, **mirror)
+            try:
+                finish(disturbed, part, command, **mirror)
+                wrong += [*differences(calm, disturbed), *made_again(disturbed, command)]
+            except SystemExit as error:
+                wrong.append(str(error))
+            found.kills += part.kills
+            wrong += [f"{name} (made twice)" for name in part.remade]
+            for kill in part.kills:
+                name = f"{signal.Signals(kill.number).name} to {kill.target} at {kill.after:.1f} s"
+                wrong += [f"{name}: did not end"] if kill.hung else []
+                wrong += [f"{name}: a traceback\n{kill.said[-2000:]}"] if tracebacks(kill.said) else []
+            print(f"{len(found.kills)} of {given.kills} kills", file=sys.stderr, flush=True)
+    print(table(found))
     print(f"\n{len(found.kills)} kills survived; found wrong: {len(wrong)}")
     sizes = [path.stat().st_size for pattern in COMPARED for path in calm.glob(pattern)]
     rows = len(untimed(pl.read_parquet(calm / "results/evidence.parquet")))
