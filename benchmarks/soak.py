@@ -147,6 +147,8 @@ def run_and_kill(
     folder: Path, command: Sequence[str], kill: Kill, chance: random.Random, before: Counter[str], **more: str
 ) -> bool:
     """Start the command and kill it; whether it was still running then."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as shells start what runs in the background, children too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         process = subprocess.Popen(
             command, cwd=folder, env=environment(**more), stdout=output, stderr=subprocess.STDOUT, text=True,
