@@ -1,20 +1,26 @@
 """A tiny world's jobs as the command lines that the workflow calls."""
 
 import functools
+import hashlib
 import json
+import random
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import inputs
 import tiny
 
 ROOT = Path(__file__).parents[2]
 #: in a name space of its own a process may mount what nobody else sees
 UNSHARE = ("unshare", "--map-root-user", "--mount")
-KINDS = ("tokens", "tuning", "training", "baselines", "evidence", "judge", "ledger", "page")
+KINDS = ("download", "corpus", "tokens", "tuning", "training", "baselines", "evidence", "judge", "ledger", "page")
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,11 @@ def gathered(world: Path) -> Path:
 def calls(world: Path) -> dict[str, Callable[[Path], Call]]:
     """Every kind of job: given the folder to write into, the call."""
     results = gathered(world)
+    text = own_text(world)
+    digest = hashlib.sha256(text.read_bytes()).hexdigest()
     return {
+        "download": _corpus(https=[{"url": f"{served(text.parent)}/{text.name}", "sha256": digest}]),
+        "corpus": _corpus(files=[{"path": str(text)}]),
         "tokens": lambda out: Call(
             module("tokens", "--corpus", world / "corpus/lm", "--vocabulary", 280, "--out", out / "tokens"),
             ["tokens/tokens.json", "tokens/train.text.npy"],
@@ -81,6 +91,43 @@ def calls(world: Path) -> dict[str, Callable[[Path], Call]]:
             ["index.html"],
         ),
     }  # fmt: skip
+
+
+@functools.cache
+def own_text(world: Path) -> Path:
+    """A text beside the world, larger than any room that is left on a full disk."""
+    path = world.parent / f"{world.name}-text" / "mine.txt"
+    path.parent.mkdir()
+    chance = random.Random(0)
+    path.write_text("".join(inputs.sentence(number, chance) + "\n" for number in range(500)), encoding="utf-8")
+    return path
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A server of files that prints nothing."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@functools.cache
+def served(folder: Path) -> str:
+    """The address of a server of the folder's files, which lives as long as this process."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+def _corpus(**source: list[dict[str, str]]) -> Callable[[Path], Call]:
+    spec = {
+        "name": "mine", "title": "My own text", "licence": "mine", "language": "en", "source": source,
+        "reader": {"name": "text", "options": {"documents": "lines"}}, "split": {"valid": 5, "test": 5},
+    }  # fmt: skip
+    return lambda out: Call(
+        module("corpus", "--task", "lm", "--spec", json.dumps(spec), "--downloads", out / "downloads",
+               "--out", out / "corpus"),
+        ["corpus/train.jsonl", "corpus/card.json"],
+    )  # fmt: skip
 
 
 def _jobs(stage: str) -> str:

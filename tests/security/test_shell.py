@@ -118,6 +118,7 @@ def test_commands_planted_in_settings_are_refused_or_stay_text(tmp_path: Path, p
     told = settings.read(ROOT / "params.yaml")
     told["editions"] = {told["edition"]: {}}  # an edition changes the same keys
     told, kept, refused = accepted(told, plant)
+    print(f"{refused + len(kept)} planted: {refused} refused, {len(kept)} stay text")  # for `pytest -rP`
     assert refused > 100
     (tmp_path / "params.yaml").write_text(as_written(told), encoding="utf-8")
     if told["earlier"]:

@@ -23,7 +23,7 @@ import urllib3
 from verdict.corpus.index import candidates, pip_index
 from verdict.corpus.spec import OwnFile, PackageFile, WebFile
 from verdict.errors import UserError, without_secrets
-from verdict.files import sha256
+from verdict.files import sha256, writing
 
 MIRROR = "VERDICT_MIRROR"
 TRIES = 5
@@ -232,7 +232,7 @@ def _receive(url: str, part: Path, session: requests.Session, called: str) -> bo
 
 def _write(response: requests.Response, part: Path, mode: str, start: int, total: int) -> None:
     progress = _Progress(part.name[65:].removesuffix(".part"), start, total)
-    with open(part, mode) as file:
+    with writing(part), open(part, mode) as file:
         for chunk in response.raw.stream(CHUNK, decode_content=False):
             file.write(chunk)
             progress.add(len(chunk))
