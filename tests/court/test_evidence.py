@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 import random
 
 import polars as pl
@@ -186,3 +187,42 @@ def test_whole_numbers_serve_where_numbers_are_asked(tmp_path):
     table = evidence.frame([ROW]).with_columns(value=pl.lit(3, pl.Int32), at=pl.lit(7, pl.Int64))
     table.write_parquet(tmp_path / "e.parquet")
     assert evidence.read(tmp_path / "e.parquet").select("value", "at").row(0) == (3.0, 7.0)
+
+
+def test_what_the_library_says_of_a_bad_file_is_told(tmp_path):
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1 cut short")
+    with pytest.raises(pl.exceptions.ComputeError) as found:
+        pl.read_parquet(tmp_path / "cut.parquet")
+    first = str(found.value).splitlines()[0]
+    with pytest.raises(UserError) as refused:
+        evidence.read(tmp_path / "cut.parquet")
+    assert f"cut.parquet cannot be read as a table ({first}); make it again" in str(refused.value)
+
+
+def test_a_table_that_may_not_be_written_is_refused_by_the_name_of_the_file(tmp_path):
+    with pytest.raises(UserError, match=r"e\.parquet: the column 'value' is missing"):
+        evidence.write(evidence.frame([ROW]).drop("value"), tmp_path / "e.parquet")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("panics", [True, False])
+def test_a_panic_of_the_library_is_an_error_and_what_else_it_says_is_told(tmp_path, monkeypatch, capfd, panics):
+    def read(path):
+        os.write(2, b"from a thread\n")
+        if panics:
+            raise pl.exceptions.PanicException("index out of bounds\nmore")
+        return "table"
+
+    monkeypatch.setattr(pl, "read_parquet", read)
+    if panics:
+        with pytest.raises(pl.exceptions.ComputeError, match=r"^index out of bounds$"):
+            evidence.read_parquet(tmp_path)
+    else:
+        assert evidence.read_parquet(tmp_path) == "table"
+    os.write(2, b"afterwards\n")
+    assert capfd.readouterr().err == ("" if panics else "from a thread\n") + "afterwards\n"
+
+
+def test_an_error_without_words_is_told_by_its_kind():
+    assert evidence._first_line(ValueError(" ")) == "ValueError"
+    assert evidence._first_line(ValueError("one\ntwo")) == "one"
