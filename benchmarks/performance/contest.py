@@ -9,11 +9,11 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
-from verdict.measure.timing import SHORTEST, turns
+from verdict.measure.timing import SHORTEST, Name, turns
 
 #: what a worker can do by name, and what it tells of itself
 Built = tuple[dict[str, Callable[[], object]], dict[str, Any]]
@@ -110,10 +110,8 @@ class Worker:
 
     def close(self) -> None:
         """End it."""
-        try:
+        with suppress(OSError):  # it may have ended by itself
             self._pipe.send(None)
-        except OSError:
-            pass  # it has ended by itself
         self._process.join()
         self._pipe.close()
 
@@ -149,13 +147,13 @@ def together(helpers: Sequence[Worker], name: str) -> Ask:
     return ask
 
 
-def paired(contestants: Mapping[str, Ask], rounds: int) -> dict[str, list[float]]:
+def paired(contestants: Mapping[Name, Ask], rounds: int) -> dict[Name, list[float]]:
     """Seconds per step by contestant, one a round, after one step to warm up and one to calibrate."""
     repeats = {}
     for name, ask in contestants.items():
         ask(1)
         repeats[name] = max(1, round(SHORTEST / max(1e-9, ask(1))))
-    found: dict[str, list[float]] = {name: [] for name in contestants}
+    found: dict[Name, list[float]] = {name: [] for name in contestants}
     for _, name in turns(list(contestants), rounds):
         found[name].append(contestants[name](repeats[name]))
     return found

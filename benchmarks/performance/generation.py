@@ -45,7 +45,9 @@ def compare(size: Size, beams: int, plan: Plan) -> list[Row]:
     for name in names:
         told = tell(check, name, size, beams, threads=plan.threads)
         note = f"without {told['without']} on both sides" if told["without"] else "the same model"
-        found.append(row(SECTION, model, name, "rows with the same outputs", [told["equal"]], "share", note=note, **columns))
+        found.append(
+            row(SECTION, model, name, "rows with the same outputs", [told["equal"]], "share", note=note, **columns)
+        )
     specs = {name: Spec(ours, (name, size, beams), plan.threads) for name in OURS}
     for name in names:
         for attention in PEERS[name].attentions:

@@ -1,6 +1,6 @@
 """The table of a run: its rows, the interval of a median, Parquet and Markdown; parts are kept as they are measured."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from math import comb
 from pathlib import Path
@@ -108,8 +108,14 @@ def _cell(value: Any) -> str:
 class Store:
     """The parts of a run, each in a file of its own as soon as it is measured."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        follows: Callable[[Sequence[Row]], Sequence[Row]] = lambda rows: (),
+        head: Callable[[Sequence[Row]], str] = lambda rows: "",
+    ) -> None:
+        """``follows``: rows that are worked out from others; ``head``: Markdown from all rows, above the tables."""
+        self.folder, self.follows, self.head = folder, follows, head
 
     def _path(self, section: str, part: str) -> Path:
         return self.folder / "parts" / section / f"{part}.json"
@@ -125,11 +131,13 @@ class Store:
 
     def rows(self) -> list[Row]:
         """All rows so far: sections and parts by name."""
-        return [Row(**one) for path in sorted(self.folder.glob("parts/*/*.json")) for one in read_json(path)]
+        rows = [Row(**one) for path in sorted(self.folder.glob("parts/*/*.json")) for one in read_json(path)]
+        return [*rows, *self.follows(rows)]
 
     def write(self) -> None:
         """performance.parquet and performance.md."""
-        table = frame(self.rows())
+        rows = self.rows()
+        table = frame(rows)
         with replacing(self.folder / "performance.parquet") as aside:
             table.write_parquet(aside)
-        write_text(self.folder / "performance.md", markdown(table))
+        write_text(self.folder / "performance.md", "\n\n".join(filter(None, (self.head(rows), markdown(table)))))

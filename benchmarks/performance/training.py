@@ -85,7 +85,9 @@ def _comparisons(
         kind = "transformer" if name == "transformer" else "lstm"
         rivals = [(peer, way) for peer, way in _entered(size, precision) if PEERS[peer].against == kind]
         names = [f"{peer}, {way.name}" for peer, way in rivals] + [other for other in OURS if other != name]
-        rows += [ratios(SECTION, f"{model}: {name}", other, seconds[name], seconds[other], **columns) for other in names]
+        rows += [
+            ratios(SECTION, f"{model}: {name}", other, seconds[name], seconds[other], **columns) for other in names
+        ]
         best = min(
             (f"{peer}, {way.name}" for peer, way in rivals if not way.shipped), key=lambda one: median(seconds[one])
         )

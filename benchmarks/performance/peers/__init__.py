@@ -5,11 +5,13 @@ takes over the weights of that one, and ``check`` holds the losses equal before 
 away on either side for that is named. Libraries are imported when a peer is made.
 """
 
+import contextlib
 import importlib
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any, ClassVar
 
 import torch
@@ -100,6 +102,15 @@ PEERS: dict[str, Known] = {
     "nn.LSTM, stacked": Known(f"{_PLAIN}:Stacked", ("language_model", "masked_encoder"), "lstm", copied=False),
     "Joey NMT": Known("benchmarks.performance.peers.joey:Joey", ("encoder_decoder",), "lstm", copied=False),
 }  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """The versions of the peers' packages that are installed."""
+    found = {}
+    for package in ("transformers", "x-transformers", "joeynmt"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
 
 
 def ways(known: Known, precision: str) -> list[Way]:

@@ -205,8 +205,10 @@ class Stacked(Network):
         """With ``inner`` units in each layer, both directions together."""
         each = inner if self.causal else inner // 2
         recurrent = 4 * inner * (each + 2)
-        return 4 * inner * (self.size.width + inner * (self.size.layers - 1)) + recurrent * self.size.layers + (
-            inner * self.size.width
+        return (
+            4 * inner * (self.size.width + inner * (self.size.layers - 1))
+            + recurrent * self.size.layers
+            + (inner * self.size.width)
         )
 
     def hidden(self, x: Tensor) -> Tensor:

@@ -78,9 +78,9 @@ def describe(edition: str) -> dict[str, object]:
     }
 
 
-def products(device: torch.device, precision: str) -> dict[str, Callable[[], object]]:
+def products(device: torch.device, precision: str, size: int = SIZE) -> dict[str, Callable[[], object]]:
     """The ways to multiply that compete for the peak."""
-    a, b = (torch.randn(SIZE, SIZE, device=device).to(DTYPES[precision]) for _ in range(2))
+    a, b = (torch.randn(size, size, device=device).to(DTYPES[precision]) for _ in range(2))
     return {"mm": partial(torch.mm, a, b), "linear": partial(torch.nn.functional.linear, a, b)}
 
 

@@ -1,0 +1,112 @@
+"""What follows from the rows: utilisation, and how they stand to the project's goals."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from statistics import median
+from typing import NamedTuple
+
+from benchmarks.performance import peak, training
+from benchmarks.performance.table import Row
+
+#: shares of the peak that are aimed at, by precision and width
+UTILISATION = {("fp32", 128): 0.60, ("fp32", 256): 0.75, ("bf16", 128): 0.50, ("bf16", 256): 0.65}
+
+
+class Goal(NamedTuple):
+    """A bound on the rows that it reads."""
+
+    name: str
+    reads: Callable[[Row], bool]
+    bound: float
+    least: bool = True  # or most
+
+
+def utilisation(rows: Sequence[Row]) -> list[Row]:
+    """Model FLOPs per second over the best matrix-product rate of the same precision in the same run."""
+    best = {one.precision: one.value for one in rows if one.section == peak.SECTION and one.contestant == peak.BEST}
+    found = []
+    for one in rows:
+        if one.metric == "model FLOPs per second" and one.precision in best:
+            most = best[one.precision]
+            shares = {name: None if value is None else value / most for name, value in
+                      (("value", one.value), ("low", one.low), ("high", one.high))}  # fmt: skip
+            found.append(replace(one, section="utilisation", metric="share of the peak", unit="share", **shares))
+    return found
+
+
+def _ratio(ours: str, other: str, section: str = training.SECTION) -> Callable[[Row], bool]:
+    return lambda one: (
+        one.section == section
+        and one.metric == "times as fast as"
+        and one.model.endswith(ours)
+        and one.contestant.startswith(other)
+    )
+
+
+def _both(*conditions: Callable[[Row], bool]) -> Callable[[Row], bool]:
+    return lambda one: all(condition(one) for condition in conditions)
+
+
+def _precision(precision: str) -> Callable[[Row], bool]:
+    return lambda one: one.precision == precision
+
+
+def _around(contestant: str, metric: str = "seconds") -> Callable[[Row], bool]:
+    return lambda one: one.section == "around" and one.metric == metric and one.contestant.startswith(contestant)
+
+
+def goals() -> list[Goal]:
+    """Those that rows can answer."""
+    bf16 = _precision("bf16")
+    found = [
+        Goal(
+            "Transformer over GPT-2 as shipped",
+            _both(_ratio("transformer", "Hugging Face GPT-2, as shipped"), bf16),
+            2.5,
+        ),
+        Goal(
+            "Transformer over BERT as shipped", _both(_ratio("transformer", "Hugging Face BERT, as shipped"), bf16), 2.2
+        ),
+        Goal(
+            "Transformer over Marian as shipped",
+            _both(_ratio("transformer", "Hugging Face Marian, as shipped"), bf16),
+            1.8,
+        ),
+        Goal("Transformer over the best setting of any peer", _ratio("transformer", "best setting"), 1.15),
+        Goal("LSTM over bare nn.LSTM, same network", _ratio("lstm_classic", "nn.LSTM, same network"), 1.0),
+        Goal("residual LSTM over bare nn.LSTM, same network", _ratio(" lstm", "nn.LSTM, same residual"), 1.0),
+        Goal("LSTM over Joey NMT as shipped", _both(_ratio(" lstm", "Joey NMT, as shipped"), bf16), 3.5),
+        Goal("LSTM over Joey NMT at equal precision", _ratio(" lstm", "Joey NMT, best setting"), 2.0),
+    ]
+    found += [
+        Goal(
+            f"utilisation in {precision} at width {width}",
+            lambda one, at=(precision, width): one.section == "utilisation" and (one.precision, one.width) == at,
+            bound,
+        )
+        for (precision, width), bound in UTILISATION.items()
+    ]
+    found += [
+        Goal(f"generation by the {name} over generate", _ratio(name, "Hugging Face", "generation"), 1.5)
+        for name in (" transformer", " lstm")
+    ]
+    return [
+        *found,
+        Goal("tokenization, MB/s per core", _around("encode", "megabytes per second"), 2.0),
+        Goal("ledger, seconds per run", _around("ledger: a run with 10 points"), 0.05, least=False),
+        Goal("page from 100,000 rows, seconds", _around("page from 100000"), 3.0, least=False),
+        Goal("snakemake with nothing to do, seconds", _around("snakemake, nothing"), 5.0, least=False),
+    ]
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """A Markdown table: how many cells of each goal meet it, and the least, middle and greatest of them."""
+    lines = ["| goal | bound | cells | met | least | median | greatest |", "|---|---|---|---|---|---|---|"]
+    for goal in goals():
+        values = [one.value for one in rows if goal.reads(one)]
+        if values:
+            met = sum(value >= goal.bound if goal.least else value <= goal.bound for value in values)
+            told = (f"{value:.3g}" for value in (min(values), median(values), max(values)))
+            bound = f"{'≥' if goal.least else '≤'} {goal.bound:g}"
+            lines.append(f"| {goal.name} | {bound} | {len(values)} | {met} | {' | '.join(told)} |")
+    return "\n".join(lines)
