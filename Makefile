@@ -1,6 +1,7 @@
 # make verdict    set up this machine, then everything from text to reports/index.html
 # make test       the same set-up and what the tests need, then all tests
 # make check      style, types, workflow lint
+# make bench      speed beside others' code, into bench/ (docs/performance.md; hours, with the machine to itself)
 # make mutants    how many small mistakes in the source the tests notice (hours)
 # make schemas    workflow/schemas/ from the types of params.yaml, claims.yaml and verdict.json
 # make licences   docs/licences.md from the installed packages and the corpora's entries
@@ -10,8 +11,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# others' packages stay out of the environment that results are made in
+BENCH := .venv-bench
 
-.PHONY: verdict test check setup setup-dev schemas licences audit mutants clean
+.PHONY: verdict test check bench setup setup-dev schemas licences audit mutants clean
 
 verdict: setup
 	$(BIN)/snakemake --cores all
@@ -26,6 +29,9 @@ check: setup-dev
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
+bench: $(BENCH)/.requirements
+	$(BENCH)/bin/python -m benchmarks.performance --out bench
+
 setup: $(VENV)/.requirements
 setup-dev: $(VENV)/.requirements-dev
 
@@ -39,6 +45,15 @@ $(VENV)/.requirements: requirements.lock pyproject.toml
 $(VENV)/.requirements-dev: $(VENV)/.requirements requirements-dev.lock tests/install_chromium.sh
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
 	sh tests/install_chromium.sh
+	touch $@
+
+# Joey NMT asks for a protobuf that MLflow cannot use, and needs none: it comes without what it asks for
+$(BENCH)/.requirements: requirements.lock pyproject.toml
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
+		--constraint requirements.lock --editable ".[bench]"
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps joeynmt==2.3.0
 	touch $@
 
 # the JSON schemas are made from types; a test holds them equal

@@ -20,6 +20,9 @@ Built = tuple[dict[str, Callable[[], object]], dict[str, Any]]
 #: does so many steps and gives the seconds of each
 Ask = Callable[[int], float]
 
+#: seconds between turns: OpenMP's threads spin for a moment after their work, on the next one's cores
+PAUSE = 0.02
+
 #: imported once; every worker is a fork of the process that has
 PRELOADED = ("torch", "polars", "verdict.measure.work", "benchmarks.performance.peers.preload")
 
@@ -155,6 +158,7 @@ def paired(contestants: Mapping[Name, Ask], rounds: int) -> dict[Name, list[floa
         repeats[name] = max(1, round(SHORTEST / max(1e-9, ask(1))))
     found: dict[Name, list[float]] = {name: [] for name in contestants}
     for _, name in turns(list(contestants), rounds):
+        time.sleep(PAUSE)
         found[name].append(contestants[name](repeats[name]))
     return found
 

@@ -1,6 +1,7 @@
 """Generation, greedy and by beams, of ours against Hugging Face's ``generate``; fp32; the same outputs are checked."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,8 +23,9 @@ OURS = ("transformer", "lstm")
 FAMILIES = ("language_model", "encoder_decoder")
 #: no piece ends a text: all contestants generate as many pieces
 NEVER = -1
-#: least share of the rows that must be the same pieces to the last; near ties may fall either way
-EQUAL = 0.9
+#: outputs of so many rows at least are compared, and so many of them must be the same pieces to the last: a near tie
+#: may fall either way, and what follows it is another text
+COMPARED, EQUAL = 8, 0.75
 
 
 def parts(plan: Plan) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
@@ -66,34 +68,35 @@ def compare(size: Size, beams: int, plan: Plan) -> list[Row]:
     return found
 
 
-def _sources(size: Size) -> tuple[Tensor, Tensor]:
-    """What is translated, and its lengths."""
-    source = sizes.batch(size)["source"]
-    return source, torch.full((size.rows,), source.shape[1])
+def _prompts(size: Size) -> Tensor:
+    """A piece of each row's own [B], so that rows are different texts."""
+    return torch.randint(len(bpe.SPECIAL), size.vocabulary, (size.rows,), generator=torch.Generator().manual_seed(0))
 
 
 def _our_call(model: Any, size: Size, beams: int) -> Callable[[], list[list[int]]]:
-    limits = torch.full((size.rows,), size.length)
+    limits, rows = torch.full((size.rows,), size.length), size.rows
+    translates = size.family == "encoder_decoder"
+    given = sizes.batch(size)["source"] if translates else _prompts(size)
+    lengths = torch.full((rows,), size.length)
+    model.eval()
 
     @torch.inference_mode()
     def call() -> list[list[int]]:
-        if size.family == "encoder_decoder":
-            decoding = model.start(*_sources(size), size.length)
+        if translates:
+            decoding = model.start(given, lengths, size.length)
         else:
-            decoding = model.start(size.rows, size.length)
-        return beam_search(model.step, decoding, size.rows, bpe.BEGIN, NEVER, limits, beams)
+            _, decoding = model.step(given, model.start(rows, size.length + 1))
+        return beam_search(model.step, decoding, rows, bpe.BEGIN, NEVER, limits, beams)
 
-    model.eval()
     return call
 
 
 def _their_call(peer: Any, size: Size, beams: int) -> Callable[[], Tensor]:
     if size.family == "encoder_decoder":
-        source, _ = _sources(size)
-        inputs = {"input_ids": source}
+        given = sizes.batch(size)["source"]
     else:
-        inputs = {"input_ids": torch.full((size.rows, 1), bpe.BEGIN)}
-    inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+        given = torch.stack((_prompts(size), torch.full((size.rows,), bpe.BEGIN)), 1)
+    inputs = {"input_ids": given, "attention_mask": torch.ones_like(given)}
     peer.eval()
     return lambda: peer.generate(inputs, size.length, beams)
 
@@ -111,6 +114,7 @@ def theirs(name: str, size: Size, attention: str, beams: int) -> Built:
 
 def check(name: str, size: Size, beams: int) -> Built:
     """A worker that does nothing but compare outputs; raises ``ArithmeticError`` if too few rows are the same."""
+    size = replace(size, tokens=size.tokens * max(1, COMPARED // size.rows))
     mine, peer = peers.twins(name, size)
     one, other = _our_call(mine, size, beams)(), _their_call(peer, size, beams)().tolist()
     equal = sum(a == b for a, b in zip(one, other, strict=True)) / size.rows

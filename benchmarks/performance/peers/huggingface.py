@@ -53,7 +53,7 @@ class GPT2(HuggingFace):
     def __init__(self, size: Size, way: Way) -> None:
         super().__init__()
         config = GPT2Config(
-            vocab_size=size.vocabulary, n_positions=size.length + 1, n_embd=size.width, n_layer=size.layers,
+            vocab_size=size.vocabulary, n_positions=size.length + 2, n_embd=size.width, n_layer=size.layers,
             n_head=size.heads, n_inner=size.inner, activation_function="gelu_new" if way.shipped else "relu",
             resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=bpe.BEGIN, eos_token_id=bpe.END,
         )  # fmt: skip
@@ -88,7 +88,7 @@ class NeoX(HuggingFace):
         config = GPTNeoXConfig(
             vocab_size=size.vocabulary, hidden_size=size.width, num_hidden_layers=size.layers,
             num_attention_heads=size.heads, intermediate_size=size.inner, attention_bias=False,
-            hidden_act="gelu" if way.shipped else "relu", max_position_embeddings=size.length + 1,
+            hidden_act="gelu" if way.shipped else "relu", max_position_embeddings=size.length + 2,
             use_parallel_residual=False, tie_word_embeddings=True, bos_token_id=bpe.BEGIN, eos_token_id=bpe.END,
             rope_parameters={"rope_type": "default", "rope_theta": 10_000.0, "partial_rotary_factor": 1.0},
         )  # fmt: skip

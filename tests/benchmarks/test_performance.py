@@ -1,0 +1,209 @@
+"""The performance benchmarks: what they compare is the same, what they time takes turns, what they write stays."""
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import replace
+from math import comb
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+
+from benchmarks.performance import __main__ as command
+from benchmarks.performance import contest, generation, goals, peers, sizes, table
+from benchmarks.performance.contest import FailedError, Spec
+from benchmarks.performance.plan import QUICK
+from benchmarks.performance.sizes import Size
+from benchmarks.performance.table import Row, Store
+from verdict.errors import UserError
+from verdict.models.sizes import count
+
+torch.set_num_threads(1)
+
+
+def tiny(family: Any) -> Size:
+    return Size(family, width=16, length=10, layers=2, heads=2, vocabulary=60, tokens=40)
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"), [(2, None), (5, None), (6, (0, 5)), (9, (1, 7)), (20, (5, 14)), (100, (39, 60))]
+)
+def test_interval_of_a_median_is_the_narrowest_pair_of_order_statistics_that_covers(number, expected):
+    values = [float(value) for value in reversed(range(number))]
+    assert table.interval(values) == (None if expected is None else tuple(map(float, expected)))
+    if expected:
+        k = expected[0] + 1
+        missed = [2 * sum(comb(number, i) for i in range(least)) / 2**number for least in (k, k + 1)]
+        assert missed[0] <= 0.05 < missed[1]
+
+
+def rows() -> list[Row]:
+    return [
+        table.row("s", "m", "a", "seconds", [3.0, 1.0, 2.0], "s", precision="fp32", width=8),
+        table.ratios("s", "m", "b", [1.0, 2.0, 4.0], [2.0, 2.0, 2.0], note="x | y"),
+    ]
+
+
+def test_rows_come_back_from_disk_as_they_were(tmp_path: Path):
+    store = Store(tmp_path)
+    store.add("s", "first", rows())
+    assert Store(tmp_path).rows() == rows()
+    assert pl.read_parquet(tmp_path / "performance.parquet").equals(table.frame(rows()))
+    text = (tmp_path / "performance.md").read_text(encoding="utf-8")
+    assert "| m | a | fp32 | 8 | seconds | 2 | s | 3 |  |" in text
+    assert "| m | b |  |  | times as fast as | 1 | ratio | 3 | x \\| y |" in text
+    assert "threads" not in text  # no row has any
+
+
+def test_a_run_goes_on_with_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    measured: list[str] = []
+    broken = {"b"}
+
+    def measure(name: str) -> list[Row]:
+        measured.append(name)
+        if name in broken:
+            raise FailedError("no such library")
+        return [Row("s", name, "", "seconds", 1.0, "s")]
+
+    def sections(plan: Any, folder: Path) -> dict[str, Callable[[], Any]]:
+        return {"s": lambda: iter([(name, lambda name=name: measure(name)) for name in "abc"])}
+
+    monkeypatch.setattr(command, "sections", sections)
+    with pytest.raises(UserError, match="s/b"):
+        command.run(QUICK(), ["s"], tmp_path, Store(tmp_path))
+    assert "no such library" in capsys.readouterr().err
+    broken.clear()
+    command.run(QUICK(), ["s"], tmp_path, Store(tmp_path))
+    assert measured == ["a", "b", "c", "b"]
+    assert [one.model for one in Store(tmp_path).rows()] == ["a", "b", "c"]
+
+
+def test_figures_of_two_runs_are_not_mixed(tmp_path: Path):
+    now = command.about(QUICK())
+    command.same_run(tmp_path, now)
+    command.same_run(tmp_path, command.about(QUICK()))
+    with pytest.raises(UserError, match="plan"):
+        command.same_run(tmp_path, command.about(replace(QUICK(), rounds=3)))
+
+
+def counting(start: int) -> contest.Built:
+    """A worker whose facts change with its steps, and one step that fails."""
+    facts = {"start": start, "done": 0}
+
+    def fail() -> None:
+        raise ValueError(f"after {facts['done']}")
+
+    return {"count": lambda: facts.update(done=facts["done"] + 1), "fail": fail}, facts
+
+
+def test_workers_do_the_steps_they_are_asked_for_and_tell_what_went_wrong():
+    with contest.workers({"one": Spec(counting, (1,)), "two": Spec(counting, (2,), prepared=False)}) as made:
+        assert [worker.facts["start"] for worker in made.values()] == [1, 2]
+        asks = made["one"].asks()
+        assert 0 <= asks["count"](3) < 1
+        assert contest.together(list(made.values()), "count")(2) > 0
+        with pytest.raises(FailedError, match="ValueError: after 5"):
+            asks["fail"](1)
+    with pytest.raises(FailedError, match="TypeError"), contest.workers({"": Spec(counting)}):
+        pass
+    assert contest.tell(counting, 3)["start"] == 3
+
+
+def test_contestants_take_turns_with_as_many_steps_as_fill_a_turn():
+    asked: list[tuple[str, int]] = []
+
+    def contestant(name: str, seconds: float) -> contest.Ask:
+        return lambda steps: (asked.append((name, steps)), seconds)[1]
+
+    found = contest.paired({"slow": contestant("slow", 1.0), "fast": contestant("fast", 0.01)}, 2)
+    assert asked == [
+        *[("slow", 1)] * 2, *[("fast", 1)] * 2,
+        ("slow", 1), ("fast", 5), ("fast", 5), ("slow", 1),
+    ]  # fmt: skip
+    assert found == {"slow": [1.0, 1.0], "fast": [0.01, 0.01]}
+
+
+@pytest.mark.parametrize("family", list(sizes.OBJECTIVES))
+def test_ours_have_equal_parameters_and_train(family: Any):
+    size = tiny(family)
+    wanted = count(sizes.model("transformer", size))["nonembedding"]
+    for name in sizes.OURS:
+        assert count(sizes.model(name, size))["nonembedding"] == pytest.approx(wanted, rel=0.1)  # tiny: coarse steps
+        calls, facts = sizes.ours(name, size, "fp32")
+        calls["step"]()
+        assert facts["pieces"] == size.tokens
+
+
+def known(name: str) -> list[Any]:
+    """(peer, family, attention) of a peer, skipped where its library is not installed."""
+    library = {"Hugging": "transformers", "x-transformers": "x_transformers", "Joey": "joeynmt"}.get(name.split(" ")[0])
+    missing = library is not None and importlib.util.find_spec(library) is None
+    marks = [pytest.mark.skipif(missing, reason=f"{library} is not installed")]
+    peer = peers.PEERS[name]
+    return [
+        pytest.param(name, family, attention, marks=marks) for family in peer.families for attention in peer.attentions
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "attention"),
+    [case for name, peer in peers.PEERS.items() if peer.copied for case in known(name)],
+)
+def test_a_peer_with_our_weights_has_our_loss(name: str, family: Any, attention: str):
+    told = peers.check(name, tiny(family), attention)[1]
+    assert told["difference"] <= peers.TOLERANCE
+    assert told["copied"] == ("transformer" if peers.PEERS[name].against == "transformer" else told["copied"])
+
+
+def test_a_peer_that_computes_something_else_is_refused(monkeypatch: pytest.MonkeyPatch):
+    twins = peers.twins
+
+    def spoilt(name: str, size: Size, attention: str = "") -> Any:
+        mine, peer = twins(name, size, attention)
+        with torch.no_grad():
+            peer.body.layers[0].linear1.bias += 0.1
+        return mine, peer
+
+    monkeypatch.setattr(peers, "twins", spoilt)
+    with pytest.raises(ArithmeticError, match="not the same model"):
+        peers.check("nn.TransformerEncoder", tiny("language_model"))
+
+
+@pytest.mark.parametrize(("name", "family", "attention"), [case for name in peers.PEERS for case in known(name)])
+def test_every_peer_trains(name: str, family: Any, attention: str):
+    for way in peers.ways(peers.PEERS[name], "bf16"):
+        if way.shipped or way.attention == attention:
+            calls, facts = peers.train(name, tiny(family), way)
+            calls["step"]()
+            assert facts["pieces"] == 40
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "family", "attention"),
+    [
+        case
+        for name in ("Hugging Face GPT-2", "Hugging Face GPT-NeoX", "Hugging Face Marian")
+        for case in known(name)[:1]
+    ],
+)
+def test_generate_with_our_weights_gives_our_pieces(name: str, family: Any, attention: str, beams: int):
+    told = generation.check(name, tiny(family), beams)[1]
+    assert told["equal"] >= generation.EQUAL
+
+
+def test_utilisation_is_read_against_the_best_product_of_the_same_precision():
+    measured = [
+        Row("peak", "matrix product", "best of all", "FLOPs per second", 200.0, "FLOP/s", precision="fp32"),
+        Row("peak", "matrix product", "mm, default, 64", "FLOPs per second", 100.0, "FLOP/s", precision="bf16"),
+        Row("training", "language_model", "lstm", "model FLOPs per second", 130.0, "FLOP/s", 120.0, 140.0,
+            precision="fp32", width=128),
+        Row("training", "language_model", "lstm", "model FLOPs per second", 130.0, "FLOP/s", precision="bf16"),
+    ]  # fmt: skip
+    (found,) = goals.utilisation(measured)
+    assert (found.section, found.value, found.low, found.high) == ("utilisation", 0.65, 0.6, 0.7)
+    assert "| utilisation in fp32 at width 128 | ≥ 0.6 | 1 | 1 | 0.65 | 0.65 | 0.65 |" in goals.summary(
+        [*measured, found]
+    )
