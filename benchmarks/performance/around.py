@@ -225,7 +225,8 @@ def _page(plan: Plan, folder: Path) -> list[Row]:
 
 
 def _planned(plan: Plan, folder: Path, cells: int) -> list[Row]:
-    """A dry run of the quick edition with as many seeds, each a cell of its own, as make the number of trainings."""
+    """A dry run of the quick edition with as many seeds, each a cell of its own, as make the number of trainings; one
+    seed makes the least."""
     clone = folder / "planned"
     if not clone.exists():
         soak.clone(clone)
@@ -242,5 +243,5 @@ def _dry(plan: Plan, seeds: int) -> tuple[str, ...]:
 
 
 def _trainings(said: str) -> int:
-    """Jobs of the rule that trains, from Snakemake's table of jobs."""
-    return sum(int(count) for count in re.findall(r"^train\w*\s+(\d+)", said, re.MULTILINE))
+    """Jobs of the rules that train, from Snakemake's last table of jobs (it prints it before and after)."""
+    return sum(int(count) for count in re.findall(r"^train\w*\s+(\d+)", said.rpartition("Job stats:")[2], re.MULTILINE))

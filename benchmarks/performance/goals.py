@@ -87,7 +87,7 @@ def goals() -> list[Goal]:
         for (precision, width), bound in UTILISATION.items()
     ]
     found += [
-        Goal(f"generation by the {name} over generate", _ratio(name, "Hugging Face", "generation"), 1.5)
+        Goal(f"generation by the{name} over generate", _ratio(name, "Hugging Face", "generation"), 1.5)
         for name in (" transformer", " lstm")
     ]
     return [
