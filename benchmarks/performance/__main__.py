@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.performance import around, generation, growth, packing, peak, peers, training
+from benchmarks.performance import around, fidelity, generation, growth, packing, peak, peers, profile, training, whole
 from benchmarks.performance.contest import FailedError
 from benchmarks.performance.goals import summary, utilisation
 from benchmarks.performance.plan import FULL, QUICK, Plan
@@ -36,7 +36,10 @@ def sections(plan: Plan, folder: Path) -> dict[str, Callable[[], Parts]]:
         "generation": partial(generation.parts, plan),
         "packing": partial(packing.parts, plan),
         "growth": partial(growth.parts, plan),
+        "profile": partial(profile.parts, plan),
+        "fidelity": partial(fidelity.parts, plan, folder / "work"),
         "around": partial(around.parts, plan, folder / "work"),
+        "whole": partial(whole.parts, plan, folder / "work"),
     }
 
 

@@ -7,8 +7,6 @@ make the rows asked for.
 import os
 import random
 import re
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +18,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks import soak
+from benchmarks.performance.commands import cloned, finished, run, snakemake
 from benchmarks.performance.contest import Built, Spec, local, paired, workers
 from benchmarks.performance.plan import Plan
 from benchmarks.performance.sizes import ROOT
@@ -48,24 +46,9 @@ def parts(plan: Plan, folder: Path) -> Iterator[tuple[str, Callable[[], list[Row
         yield f"planned-{count}", partial(_planned, plan, folder, count)
 
 
-def _environment() -> dict[str, str]:
-    """Commands find this Python's packages, and this repository's if it is not installed."""
-    return {**soak.environment(), "PYTHONPATH": str(ROOT / "src")}
-
-
-def _run(command: Sequence[str], folder: Path = ROOT) -> str:
-    """What a command says; raises ``RuntimeError`` with it if it fails."""
-    done = subprocess.run(
-        [sys.executable, *command], cwd=folder, env=_environment(), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done.stdout + done.stderr
-
-
 def _timed(commands: dict[str, Sequence[str]], folder: Path, rounds: int, note: str = "") -> list[Row]:
     """Seconds of commands that take turns."""
-    seconds = paired({name: local(partial(_run, command, folder)) for name, command in commands.items()}, rounds)
+    seconds = paired({name: local(partial(run, command, folder)) for name, command in commands.items()}, rounds)
     return [row(SECTION, "command", name, "seconds", values, "s", note=note) for name, values in seconds.items()]
 
 
@@ -147,27 +130,12 @@ def logging(points: int) -> Built:
     return calls, {"note": note}
 
 
-def _snakemake(plan: Plan, *more: str) -> tuple[str, ...]:
-    return ("-m", "snakemake", "--cores", str(plan.threads), *more)
-
-
-def _finished(plan: Plan, folder: Path) -> Path:
-    """A clone in which the smoke edition has run."""
-    clone = folder / "finished"
-    if not clone.exists():
-        (ROOT / "downloads").mkdir(exist_ok=True)
-        soak.clone(clone)
-    if not (clone / "reports/index.html").exists():
-        _run(_snakemake(plan, "--config", "edition=smoke"), clone)
-    return clone
-
-
 def _nothing_to_do(plan: Plan, folder: Path) -> list[Row]:
     commands = {
-        "snakemake -n, nothing to do": _snakemake(plan, "-n", "--config", "edition=smoke"),
-        "snakemake, nothing to do": _snakemake(plan, "--config", "edition=smoke"),
+        "snakemake -n, nothing to do": snakemake(plan, "-n", "--config", "edition=smoke"),
+        "snakemake, nothing to do": snakemake(plan, "--config", "edition=smoke"),
     }
-    return _timed(commands, _finished(plan, folder), plan.rounds)
+    return _timed(commands, finished(plan, folder), plan.rounds)
 
 
 def grown(table: pl.DataFrame, count: int) -> pl.DataFrame:
@@ -188,7 +156,7 @@ def grown(table: pl.DataFrame, count: int) -> pl.DataFrame:
 def _grown_file(plan: Plan, folder: Path, count: int) -> Path:
     path = folder / f"evidence-{count}.parquet"
     if not path.exists():
-        table = pl.read_parquet(_finished(plan, folder) / "results/evidence.parquet")
+        table = pl.read_parquet(finished(plan, folder) / "results/evidence.parquet")
         evidence.write(grown(table, count), path)
         path.with_suffix(".csv").unlink()
     return path
@@ -213,10 +181,10 @@ def _evidence(plan: Plan, folder: Path, count: int) -> list[Row]:
 
 
 def _page(plan: Plan, folder: Path) -> list[Row]:
-    path, clone = _grown_file(plan, folder, plan.page_rows), _finished(plan, folder)
+    path, clone = _grown_file(plan, folder, plan.page_rows), finished(plan, folder)
     verdict = folder / "verdict.json"
     given = ("--evidence", str(path), "--claims", str(ROOT / "claims.yaml"))
-    _run(("-m", "verdict.judge", *given, "--out", str(verdict)))
+    run(("-m", "verdict.judge", *given, "--out", str(verdict)))
     page = (
         "-m", "verdict.page", *given, "--verdict", str(verdict), "--history", str(clone / "results/history.parquet"),
         "--out", str(folder / "index.html"),
@@ -227,17 +195,15 @@ def _page(plan: Plan, folder: Path) -> list[Row]:
 def _planned(plan: Plan, folder: Path, cells: int) -> list[Row]:
     """A dry run of the quick edition with as many seeds, each a cell of its own, as make the number of trainings; one
     seed makes the least."""
-    clone = folder / "planned"
-    if not clone.exists():
-        soak.clone(clone)
-    one = _trainings(_run(_dry(plan, 1), clone))
-    told = _trainings(_run(_dry(plan, ceil(cells / one)), clone)) if cells > one else one
+    clone = cloned(folder / "planned")
+    one = _trainings(run(_dry(plan, 1), clone))
+    told = _trainings(run(_dry(plan, ceil(cells / one)), clone)) if cells > one else one
     command = {f"snakemake -n, {told} trainings planned": _dry(plan, max(1, ceil(cells / one)))}
     return _timed(command, clone, plan.rounds if cells < LARGE_GRAPH else 2)
 
 
 def _dry(plan: Plan, seeds: int) -> tuple[str, ...]:
-    return _snakemake(
+    return snakemake(
         plan, "-n", "--quiet", "reason", "--config", "edition=quick", f"seeds={seeds}", "seeds_together=false"
     )
 

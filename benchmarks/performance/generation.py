@@ -31,11 +31,10 @@ COMPARED, EQUAL = 8, 0.75
 def parts(plan: Plan) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
     """One comparison each."""
     for family in FAMILIES:
-        for width in plan.widths:
-            for rows, count, beams in plan.generation:
-                per_row = count * (2 if family == "encoder_decoder" else 1)
-                size = plan.size(family, width, count, tokens=rows * per_row)  # type: ignore[arg-type]
-                yield f"{family}-{width}-{rows}x{count}-beams{beams}", partial(compare, size, beams, plan)
+        for width, rows, count, beams in plan.generation:
+            per_row = count * (2 if family == "encoder_decoder" else 1)
+            size = plan.size(family, width, count, tokens=rows * per_row)  # type: ignore[arg-type]
+            yield f"{family}-{width}-{rows}x{count}-beams{beams}", partial(compare, size, beams, plan)
 
 
 def compare(size: Size, beams: int, plan: Plan) -> list[Row]:

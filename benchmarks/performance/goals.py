@@ -5,7 +5,7 @@ from dataclasses import replace
 from statistics import median
 from typing import NamedTuple
 
-from benchmarks.performance import peak, training
+from benchmarks.performance import peak, training, whole
 from benchmarks.performance.table import Row
 
 #: shares of the peak that are aimed at, by precision and width
@@ -55,6 +55,12 @@ def _around(contestant: str, metric: str = "seconds") -> Callable[[Row], bool]:
     return lambda one: one.section == "around" and one.metric == metric and one.contestant.startswith(contestant)
 
 
+def _whole(metric: str, contestant: str = "") -> Callable[[Row], bool]:
+    return lambda one: (
+        one.section == whole.SECTION and one.metric.startswith(metric) and one.contestant.startswith(contestant)
+    )
+
+
 def goals() -> list[Goal]:
     """Those that rows can answer."""
     bf16 = _precision("bf16")
@@ -96,6 +102,9 @@ def goals() -> list[Goal]:
         Goal("ledger, seconds per run", _around("ledger: a run with 10 points"), 0.05, least=False),
         Goal("page from 100,000 rows, seconds", _around("page from 100000"), 3.0, least=False),
         Goal("snakemake with nothing to do, seconds", _around("snakemake, nothing"), 5.0, least=False),
+        Goal("share of core time in training and measuring", _whole("share of core time"), 0.85),
+        Goal("largest process, bytes", _whole("largest process"), 2e9, least=False),
+        Goal("set-up from packages at hand, seconds", _whole("seconds", "set-up"), 10.0, least=False),
     ]
 
 

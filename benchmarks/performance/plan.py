@@ -23,14 +23,19 @@ class Plan:
     layers: int = 4
     vocabulary: int = 4000
     tokens: int = 4096  # a batch
-    #: sequences at once, pieces generated, beams
-    generation: tuple[tuple[int, int, int], ...] = (
-        (1, 32, 1), (1, 128, 1), (1, 512, 1), (32, 32, 1), (32, 128, 1), (32, 512, 1),
-        (1, 32, 4), (1, 128, 4), (1, 512, 4), (32, 32, 4), (32, 128, 4),
+    #: width, sequences at once, pieces generated, beams
+    generation: tuple[tuple[int, int, int, int], ...] = (
+        (128, 1, 32, 1), (128, 1, 128, 1), (128, 1, 512, 1), (128, 32, 32, 1), (128, 32, 128, 1), (128, 32, 512, 1),
+        (128, 1, 32, 4), (128, 1, 128, 4), (128, 32, 32, 4), (128, 32, 128, 4),
+        (256, 1, 128, 1), (256, 32, 128, 1), (256, 32, 128, 4),
     )  # fmt: skip
     #: rows and columns of the matrices of the peak
     squares: tuple[int, ...] = (512, 1024, 2048, 4096)
     seeds: int = 4  # trained at once
+    faithful_length: int = 128
+    faithful_steps: int = 300
+    profiled_length: int = 128
+    edition: str = "quick"  # whose run is looked at as a whole
     #: growth over one of them, the others at width 128, length 128, 8 sequences, vocabulary 4,000
     grown_lengths: tuple[int, ...] = (32, 64, 128, 256, 512, 1024, 2048)
     grown_widths: tuple[int, ...] = (32, 64, 128, 256, 512)
@@ -48,11 +53,12 @@ class Plan:
         return Size(family, width, length, **told)
 
 
-#: nine rounds: the median's interval is that between the second smallest and the second largest
-FULL = partial(Plan, rounds=9, threads=cores())
+#: six rounds: the least that give the median's interval, which is that between the smallest and the largest
+FULL = partial(Plan, rounds=6, threads=cores())
 QUICK = partial(
     Plan, rounds=2, threads=1, widths=(32,), lengths=(16,), layers=2, vocabulary=300, tokens=64,
-    generation=((1, 8, 1), (2, 8, 2)), squares=(64, 128), seeds=2, grown_lengths=(8, 16), grown_widths=(16, 32),
+    generation=((32, 1, 8, 1), (32, 2, 8, 2)), squares=(64, 128), seeds=2, grown_lengths=(8, 16), grown_widths=(16, 32),
     grown_batches=(1, 2), grown_vocabularies=(300, 600), evidence_rows=(10_000, 20_000), page_rows=10_000,
     cells=(10, 100), history_points=1_000, text_bytes=200_000,
+    faithful_length=16, faithful_steps=40, profiled_length=16, edition="smoke",
 )  # fmt: skip

@@ -28,6 +28,8 @@ from verdict.training.objectives import OBJECTIVES
 
 #: largest relative difference of two losses that count as equal (fp32, sums in another order)
 TOLERANCE = 1e-5
+#: the precision that the pipeline chooses by itself on a processor that multiplies it natively
+CHOSEN = "bf16"
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,10 @@ def versions() -> dict[str, str]:
 
 
 def ways(known: Known, precision: str) -> list[Way]:
-    """How a peer is run in a comparison."""
-    return [Way(shipped=True)] * known.shipped + [Way(False, precision, one) for one in known.attentions]
+    """How a peer is run in a comparison: as shipped (which is in fp32) where ours are as shipped, too."""
+    return [Way(shipped=True)] * (known.shipped and precision == CHOSEN) + [
+        Way(False, precision, one) for one in known.attentions
+    ]
 
 
 def make(name: str, size: Size, way: Way) -> Peer:
