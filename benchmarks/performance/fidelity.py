@@ -54,7 +54,8 @@ def losses(name: str, size: Size, tokens: Path, precision: str, plain: bool, ste
         groups = [
             {"params": group["params"], "weight_decay": group["weight_decay"]} for group in optimizer.param_groups
         ]
-        optimizer = torch.optim.AdamW(groups, **{**optimizer.defaults, "fused": False, "foreach": False})
+        kept = {name: optimizer.defaults[name] for name in ("lr", "betas", "eps")}
+        optimizer = torch.optim.AdamW(groups, **kept, fused=False, foreach=False)
     piece_bytes = torch.from_numpy(load_array(tokens / "piece_bytes.npy"))
     batches = itertools.chain.from_iterable(data.epoch(0, number) for number in itertools.count())
     found = []
@@ -62,7 +63,7 @@ def losses(name: str, size: Size, tokens: Path, precision: str, plain: bool, ste
         cost, _ = train_step(
             model.train(), batch, OBJECTIVES[job.objective], piece_bytes, optimizer, precision, training.clip
         )
-        found.append(float(cost.nats) / cost.predicted)
+        found.append(float(cost.nats.detach()) / cost.predicted)
     return {}, {"losses": found}
 
 
@@ -94,4 +95,4 @@ def compare(name: str, plan: Plan, folder: Path) -> list[Row]:
 
 def _means(values: list[float]) -> list[float]:
     """Means over successive steps."""
-    return [fmean(part) for part in itertools.batched(values, WINDOW)]
+    return [fmean(values[at : at + WINDOW]) for at in range(0, len(values), WINDOW)]

@@ -126,12 +126,12 @@ class Store:
 
     def add(self, section: str, part: str, rows: Iterable[Row]) -> None:
         """Keep the rows of a part, and bring the tables up to date."""
-        write_json(self._path(section, part), [asdict(one) for one in rows])
+        write_json(self._path(section, part), {"rows": [asdict(one) for one in rows]})
         self.write()
 
     def rows(self) -> list[Row]:
         """All rows so far: sections and parts by name."""
-        rows = [Row(**one) for path in sorted(self.folder.glob("parts/*/*.json")) for one in read_json(path)]
+        rows = [Row(**one) for path in sorted(self.folder.glob("parts/*/*.json")) for one in read_json(path)["rows"]]
         return [*rows, *self.follows(rows)]
 
     def write(self) -> None:
