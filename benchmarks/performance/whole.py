@@ -47,7 +47,7 @@ def _setup(folder: Path) -> list[Row]:
             return time.monotonic() - begun
 
         wheels = str(there / "wheels")
-        pip("download", "--requirement", "requirements.lock", "--dest", wheels)
+        pip("wheel", "--requirement", "requirements.lock", "--wheel-dir", wheels)
         begun = time.monotonic()
         subprocess.run([sys.executable, "-m", "venv", str(there / "new")], check=True)
         venv = time.monotonic() - begun
