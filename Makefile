@@ -35,15 +35,17 @@ bench: $(BENCH)/.requirements
 setup: $(VENV)/.requirements
 setup-dev: $(VENV)/.requirements-dev
 
-# torch is a wheel of its platform, so the lock has versions and no hashes
+# torch is a wheel of its platform, so the lock has versions and no hashes; it names everything, and bytecode is made of
+# what is imported, not of all: half of the time
 $(VENV)/.requirements: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
 $(VENV)/.requirements-dev: $(VENV)/.requirements requirements-dev.lock tests/install_chromium.sh
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
+	$(BIN)/python -m pip check
 	sh tests/install_chromium.sh
 	touch $@
 
