@@ -78,8 +78,8 @@ PLANTED = {
     ),
     "attention sees the next piece": Planted(
         "models/mixers/attention.py",
-        "mixed = attend(self.rotary(q), self.rotary(k), v, self._mask(x, lengths), self.causal)",
-        "mixed = written_out(self.rotary(q), self.rotary(k), v, visible(lengths, x.shape[1]) if lengths is not None"
+        "mixed = attend(*self.heard(x), self._mask(x, lengths), self.causal)",
+        "mixed = written_out(*self.heard(x), visible(lengths, x.shape[1]) if lengths is not None"
         " else torch.ones(len(x), x.shape[1]).bool(), False)",
         f"{MIXERS}::test_attention_is_its_equations",
     ),

@@ -9,7 +9,8 @@ import torch
 from benchmarks.performance.contest import Built, Spec, paired, workers
 from benchmarks.performance.plan import PRECISIONS, Plan
 from benchmarks.performance.table import Row, row
-from verdict.measure.machine import medium_is_exact, products
+from verdict.device import medium_is_exact
+from verdict.measure.machine import products
 
 SECTION = "peak"
 BEST = "best of all"

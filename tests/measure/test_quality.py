@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from verdict import device
 from verdict.files import read_json
-from verdict.measure import machine, quality
+from verdict.measure import quality
 from verdict.measure.scores import SCORES
 from verdict.training import loop, store
 from verdict.training.batches import open_split
@@ -103,5 +104,5 @@ def test_the_machine_is_described_with_nothing_missing(world: Path):
 
 def test_asking_for_the_peak_leaves_torchs_precision_as_it_was():
     setting = torch.get_float32_matmul_precision()
-    machine.medium_is_exact(torch.device("cpu"))
+    device.medium_is_exact(torch.device("cpu"))
     assert torch.get_float32_matmul_precision() == setting

@@ -132,13 +132,14 @@ def test_reversing_rows_twice_is_nothing_and_leaves_padding_where_it_is():
 
 
 def rotated(x: torch.Tensor, position: int) -> torch.Tensor:
-    """Su et al. 2021, pairs (k, k + E/2)."""
-    half, out = len(x) // 2, x.clone()
-    for k in range(half):
+    """Su et al. 2021, equation 15: pairs (2k, 2k + 1)."""
+    out = x.clone()
+    for k in range(len(x) // 2):
         # the mixer keeps its table in float32
         angle = torch.tensor(position * 10_000.0 ** (-2 * k / len(x)), dtype=torch.float32).double()
-        out[k] = x[k] * angle.cos() - x[k + half] * angle.sin()
-        out[k + half] = x[k] * angle.sin() + x[k + half] * angle.cos()
+        one, other = 2 * k, 2 * k + 1
+        out[one] = x[one] * angle.cos() - x[other] * angle.sin()
+        out[other] = x[one] * angle.sin() + x[other] * angle.cos()
     return out
 
 
@@ -198,10 +199,16 @@ def test_the_written_out_products_are_torchs_fused_attention(causal: bool, maske
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_where_the_path_changes_the_function_does_not(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype):
-    monkeypatch.setattr(attention, "WRITTEN_OUT_AT_MOST", 8 * 8)
+    for name in ("IN_FP32", "IN_BF16"):
+        monkeypatch.setattr(attention, name, 8 * 8)
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
+    ways, way = [], attention.written_out
+    monkeypatch.setattr(attention, "written_out", lambda *given: ways.append(given) or way(*given))
     q, k, v = (values(1, 1, 9, 2, seed=i).to(dtype) for i in range(3))
     whole = attend(q, k, v, causal=True)
+    assert not ways
     part = attend(*(x[:, :, :8] for x in (q, k, v)), causal=True)
+    assert len(ways) == 1
     torch.testing.assert_close(whole[:, :, :8], part, rtol=0, atol=1e-6 if dtype == torch.float32 else 0.02)
 
 

@@ -48,12 +48,13 @@ def source_of(objective: str, batch_tokens: int) -> Source:
 class Uniform(nn.Module):
     """Thinks every piece equally likely; its hidden states are nothing."""
 
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(VOCABULARY, 1)
+
     def forward(self, tokens, lengths=None, target=None):
         rows = tokens if target is None else target
         return torch.zeros(*rows.shape, 1)
-
-    def logits(self, hidden):
-        return torch.zeros(*hidden.shape[:-1], VOCABULARY)
 
     def classify(self, tokens, lengths):
         return torch.zeros(len(tokens), 3)

@@ -103,9 +103,11 @@ class NeoX(HuggingFace):
         _last_norm(body.final_layer_norm, ours)
         for block, layer in zip(ours.decoder.blocks, body.layers, strict=True):
             _norms(block, layer.input_layernorm, layer.post_attention_layernorm)
-            # its rows are q, k, v of the first head, of the second, …; ours q of all heads, then k, then v
-            parts = block.mixer.project_in.weight.unflatten(0, (3, self.heads, -1))
-            put(layer.attention.query_key_value, parts.transpose(0, 1).flatten(0, 2))
+            # its rows are q, k, v of the first head, of the second, …; ours q of all heads, then k, then v. It rotates
+            # channels half a head apart where ours rotates neighbours
+            q, k, v = block.mixer.project_in.weight.unflatten(0, (3, self.heads, -1))
+            q, k = (part.unflatten(1, (-1, 2)).transpose(1, 2).flatten(1, 2) for part in (q, k))
+            put(layer.attention.query_key_value, torch.stack((q, k, v), 1).flatten(0, 2))
             put(layer.attention.dense, block.mixer.project_out.weight)
             _feedforward(block, layer.mlp.dense_h_to_4h, layer.mlp.dense_4h_to_h)
 

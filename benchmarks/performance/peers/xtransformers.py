@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from x_transformers import Decoder, Encoder, TransformerWrapper
@@ -51,8 +50,8 @@ class XTransformers(Peer):
                 nn.init.zeros_(block.norms[name].bias)
                 self._norm(layer[0][0], block.norms[name].weight)
             q, k, v = block.mixer.project_in.weight.chunk(3)
-            put(attend[1].to_q, self._interleaved(q))
-            put(attend[1].to_k, self._interleaved(k))
+            put(attend[1].to_q, q)
+            put(attend[1].to_k, k)
             put(attend[1].to_v, v)
             put(attend[1].to_out, block.mixer.project_out.weight)
             put(feed[1].ff[0][0], block.feedforward.up.weight, block.feedforward.up.bias)
@@ -60,8 +59,3 @@ class XTransformers(Peer):
 
     def _norm(self, norm: Any, weight: Tensor) -> None:
         norm.gamma.copy_(weight - float(norm.unit_offset))
-
-    def _interleaved(self, weight: Tensor) -> Tensor:
-        """It rotates neighbouring channels where ours rotates those half a head apart."""
-        first, second = weight.unflatten(0, (self.heads, 2, -1)).unbind(1)
-        return torch.stack((first, second), 2).flatten(0, 2)

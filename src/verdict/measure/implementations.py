@@ -63,9 +63,8 @@ def _loop(mixer: Mixer) -> None:
 
 def _attending_by(product: Product) -> Callable[[Mixer], None]:
     def forward(self: Attention, x: Tensor, lengths: Tensor | None = None, summary: Tensor | None = None) -> Tensor:
-        q, k, v = (self._split(part) for part in self.project_in(x).chunk(3, -1))
         mask = visible(lengths, x.shape[1]) if lengths is not None and not self.causal else None
-        mixed = product(self.rotary(q), self.rotary(k), v, mask, self.causal)
+        mixed = product(*self.heard(x), mask, self.causal)
         return self.project_out(mixed.transpose(1, 2).flatten(2))
 
     def change(mixer: Mixer) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from verdict.device import choose_device, device_name, prepare
+from verdict.device import choose_device, device_name, medium_is_exact, prepare
 from verdict.errors import run_command
 from verdict.files import write_json
 from verdict.measure.timing import rounds
@@ -82,17 +82,6 @@ def products(device: torch.device, precision: str, size: int = SIZE) -> dict[str
     """The ways to multiply that compete for the peak."""
     a, b = (torch.randn(size, size, device=device).to(DTYPES[precision]) for _ in range(2))
     return {"mm": partial(torch.mm, a, b), "linear": partial(torch.nn.functional.linear, a, b)}
-
-
-def medium_is_exact(device: torch.device) -> bool:
-    """Whether the setting "medium" still multiplies in fp32 (on some CPUs it only takes another library)."""
-    a, b = (torch.randn(512, 512, device=device) for _ in range(2))
-    exact = a.double() @ b.double()
-    setting = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    error = ((a @ b).double() - exact).norm() / exact.norm()
-    torch.set_float32_matmul_precision(setting)
-    return error.item() < 1e-5
 
 
 def peak(device: torch.device, precision: str) -> float:

@@ -33,7 +33,7 @@ class FeedForward(nn.Module):
         nn.init.zeros_(self.down.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down(self.up(x).relu())
+        return self.down(self.up(x).relu_())
 
 
 class Block(nn.Module):

@@ -9,11 +9,12 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor
 
-from verdict.models.families import EncoderDecoder, LanguageModel, MaskedEncoder
+from verdict.models.families import EncoderDecoder, LanguageModel, MaskedEncoder, Model
 from verdict.models.mixers.attention import visible
 from verdict.models.sizes import flops_per_sequence
 from verdict.tokens import tokenizer as bpe
 from verdict.training.batches import Batch
+from verdict.training.cross_entropy import linear_cross_entropy
 
 
 class Cost(NamedTuple):
@@ -28,8 +29,8 @@ class Cost(NamedTuple):
 def language_model(model: LanguageModel, batch: Batch, piece_bytes: Tensor) -> Cost:
     """Every piece of each window but the first from those before it."""
     inputs, truth = batch["tokens"][:, :-1], batch["tokens"][:, 1:].flatten()
-    logits = model.logits(model(inputs).flatten(0, 1))
-    return Cost(_nats(logits, truth), len(truth), int(piece_bytes[truth].sum()), inputs.numel())
+    nats = _restored(model, model(inputs).flatten(0, 1), truth)
+    return Cost(nats, len(truth), int(piece_bytes[truth].sum()), inputs.numel())
 
 
 def sequence_pairs(model: EncoderDecoder, batch: Batch, piece_bytes: Tensor) -> Cost:
@@ -40,33 +41,33 @@ def sequence_pairs(model: EncoderDecoder, batch: Batch, piece_bytes: Tensor) -> 
     hidden = model(batch["source"], batch["source_lengths"], shifted)
     truth = target[real]
     seen = int(batch["source_lengths"].sum()) + len(truth)
-    return Cost(_nats(model.logits(hidden[real]), truth), len(truth), int(piece_bytes[truth].sum()), seen)
+    return Cost(_restored(model, hidden[real], truth), len(truth), int(piece_bytes[truth].sum()), seen)
 
 
 def masked(model: MaskedEncoder, batch: Batch, piece_bytes: Tensor) -> Cost:
     """Every chosen piece from the text around it."""
     truth = batch["truth"]
     hidden = model(batch["tokens"], batch["lengths"])[batch["where"]]
-    return Cost(
-        _nats(model.logits(hidden), truth), len(truth), int(piece_bytes[truth].sum()), int(batch["lengths"].sum())
-    )
+    return Cost(_restored(model, hidden, truth), len(truth), int(piece_bytes[truth].sum()), int(batch["lengths"].sum()))
 
 
 def classification(model: MaskedEncoder, batch: Batch, piece_bytes: Tensor) -> Cost:
     """The class of each text."""
     logits = model.classify(batch["tokens"], batch["lengths"])
-    return Cost(_nats(logits, batch["label"]), len(batch["label"]), 0, int(batch["lengths"].sum()))
+    nats = F.cross_entropy(logits.float(), batch["label"], reduction="sum")
+    return Cost(nats, len(batch["label"]), 0, int(batch["lengths"].sum()))
 
 
 def answers(model: LanguageModel, batch: Batch, piece_bytes: Tensor) -> Cost:
     """The answers that are asked, each from the pieces up to its own position."""
     tokens, truth = batch["tokens"], batch["truth"]
     hidden = model(tokens)[batch["where"]]
-    return Cost(_nats(model.logits(hidden), truth), len(truth), 0, tokens.numel())
+    return Cost(_restored(model, hidden, truth), len(truth), 0, tokens.numel())
 
 
-def _nats(logits: Tensor, truth: Tensor) -> Tensor:
-    return F.cross_entropy(logits.float(), truth, reduction="sum")
+def _restored(model: Model, hidden: Tensor, truth: Tensor) -> Tensor:
+    """The loss of pieces through the tied output."""
+    return linear_cross_entropy(hidden, model.embedding.weight, truth)
 
 
 OBJECTIVES: dict[str, Callable[..., Cost]] = {

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from verdict.models.mixers.base import Mixer
 
-#: query × key positions up to which written-out products in bf16 beat torch's fused kernel on a CPU
-WRITTEN_OUT_AT_MOST = 2048 * 2048
+#: query × key positions up to which written-out products beat torch's fused kernel on a CPU: in bf16, and in fp32 where
+#: products take oneDNN (``device.prepare``)
+IN_BF16, IN_FP32 = 2048 * 2048, 512 * 512
 
 
 class Cache(NamedTuple):
@@ -41,12 +42,19 @@ def visible(lengths: Tensor, size: int) -> Tensor:
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
     """Scaled dot-product attention: q [B, N, T, E], k and v [B, N, S, E], mask [B, S] bool (true: visible).
 
-    On a CPU in bf16 torch's fused kernel is 1.2 to 11 times slower than written-out products up to 2,048 positions, in
-    fp32 it is faster (``benchmarks/attention.py`` measures both); each gets the better one of the same function.
+    On a CPU torch's fused kernel is slower than written-out products of not too many positions
+    (``benchmarks/attention.py`` measures both); each gets the better one of the same function.
     """
-    if q.device.type == "cpu" and q.dtype == torch.bfloat16 and q.shape[2] * k.shape[2] <= WRITTEN_OUT_AT_MOST:
+    if q.device.type == "cpu" and q.shape[2] * k.shape[2] <= _better_written_out(q.dtype):
         return written_out(q, k, v, mask, causal)
     return F.scaled_dot_product_attention(q, k, v, None if mask is None else mask[:, None, None, :], 0.0, causal)
+
+
+def _better_written_out(dtype: torch.dtype) -> int:
+    """Query × key positions up to which written-out products are the better ones."""
+    if dtype == torch.float32:
+        return IN_FP32 if torch.get_float32_matmul_precision() == "medium" else 0
+    return IN_BF16 if dtype == torch.bfloat16 else 0
 
 
 def written_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
@@ -80,7 +88,7 @@ def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None = None, causal: 
 
 
 class Rotary(nn.Module):
-    """Rotary position embedding: rotates pairs of channels by an angle proportional to the position."""
+    """Rotary position embedding: rotates pairs of neighbouring channels by an angle proportional to the position."""
 
     def __init__(self, width: int, base: float = 10_000.0) -> None:
         super().__init__()
@@ -88,20 +96,21 @@ class Rotary(nn.Module):
         self._table: Tensor | None = None
 
     def table(self, size: int, like: Tensor) -> Tensor:
-        """[2, size, width/2]: cosines and sines, kept for the largest size seen."""
-        if self._table is None or self._table.shape[1] < size or self._table.device != like.device:
+        """[size, width/2] complex: e to the i times the angle, kept for the largest size seen."""
+        if self._table is None or self._table.shape[0] < size or self._table.device != like.device:
             with torch.inference_mode(False):  # a table first needed in a validation serves training afterwards
                 steps = torch.arange(max(size, 256), device=like.device, dtype=torch.float32)
                 channels = torch.arange(0, self.width, 2, device=like.device, dtype=torch.float32)
                 angles = steps[:, None] * self.base ** (-channels / self.width)
-                self._table = torch.stack((angles.cos(), angles.sin()))
-        return self._table[:, :size]
+                self._table = torch.polar(torch.ones_like(angles), angles)
+        return self._table[:size]
 
     def forward(self, x: Tensor, start: int = 0) -> Tensor:
         """Rotate x [..., T, E], whose first position is ``start``."""
-        cos, sin = self.table(start + x.shape[-2], x)[:, start:].to(x.dtype)
-        first, second = x.chunk(2, -1)
-        return torch.cat((first * cos - second * sin, first * sin + second * cos), -1)
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # as complex numbers: there are none in bf16
+        pairs = torch.view_as_complex(wide.unflatten(-1, (-1, 2)))
+        turned = pairs * self.table(start + x.shape[-2], x)[start:]
+        return torch.view_as_real(turned).flatten(-2).to(x.dtype, memory_format=torch.contiguous_format)
 
 
 class Attention(Mixer):
@@ -123,32 +132,35 @@ class Attention(Mixer):
             nn.init.xavier_uniform_(part)
         nn.init.xavier_uniform_(self.project_out.weight, gain=residual_scale)
 
-    def _split(self, x: Tensor) -> Tensor:
-        return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)  # [B, T, H] -> [B, N, T, E]
+    def heard(self, x: Tensor, start: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """x [B, T, D], whose first position is ``start`` -> queries, keys and values, [B, N, T, E] each."""
+        parts = self.project_in(x).view(*x.shape[:-1], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        turning, (values,) = parts.split((2, 1))  # whose gradients are joined at once
+        queries, keys = self.rotary(turning, start)
+        return queries, keys, values
 
     def _mask(self, x: Tensor, lengths: Tensor | None) -> Tensor | None:
         return visible(lengths, x.shape[1]) if lengths is not None and not self.causal else None
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, summary: Tensor | None = None) -> Tensor:
-        q, k, v = (self._split(part) for part in self.project_in(x).chunk(3, -1))
-        mixed = attend(self.rotary(q), self.rotary(k), v, self._mask(x, lengths), self.causal)
+        mixed = attend(*self.heard(x), self._mask(x, lengths), self.causal)
         return self.project_out(mixed.transpose(1, 2).flatten(2))
 
     def activity(self, x: Tensor, lengths: Tensor | None = None, summary: Tensor | None = None) -> dict[str, Tensor]:
         """``attention`` [B, N, T, T]: the weights."""
-        q, k, _ = (self._split(part) for part in self.project_in(x).chunk(3, -1))
-        return {"attention": attention_weights(self.rotary(q), self.rotary(k), self._mask(x, lengths), self.causal)}
+        q, k, _ = self.heard(x)
+        return {"attention": attention_weights(q, k, self._mask(x, lengths), self.causal)}
 
     def initial_state(self, x: Tensor, capacity: int, summary: Tensor | None = None) -> Cache:
         shape = (x.shape[0], self.heads, capacity, self.inner // self.heads)
         return Cache(x.new_empty(shape), x.new_empty(shape), 0)
 
     def step(self, x: Tensor, state: Cache) -> tuple[Tensor, Cache]:
-        q, k, v = (self._split(part) for part in self.project_in(x[:, None]).chunk(3, -1))
         now = state.length
-        after = state.append(self.rotary(k, now), v)
+        q, k, v = self.heard(x[:, None], now)
+        after = state.append(k, v)
         keys, values = after.keys[:, :, : now + 1], after.values[:, :, : now + 1]
-        mixed = attend(self.rotary(q, now), keys, values)
+        mixed = attend(q, keys, values)
         return self.project_out(mixed.transpose(1, 2).flatten(1)), after
 
     def written(self, state: Cache) -> list[Tensor]:
