@@ -6,6 +6,7 @@ multiplied by sqrt(D) on the way in (Vaswani et al. 2017, section 3.4), so that 
 first logits are of order one, for every architecture.
 """
 
+import contextlib
 import inspect
 import math
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from verdict.device import default_products
 from verdict.errors import UserError
 from verdict.models.block import Block, FeedForward, Memory
 from verdict.models.mixers import mixer_class
@@ -21,6 +23,8 @@ from verdict.models.mixers.attention import CrossAttention, visible
 from verdict.models.mixers.base import Mixer
 from verdict.models.settings import Architecture, Shape
 
+#: rows · D² of a step of generation below which torch's default library multiplies faster than oneDNN
+SMALL = 2**18
 #: arguments of a mixer's class that are no options
 _GIVEN = ("width", "inner", "causal", "summary")
 
@@ -156,6 +160,12 @@ class Model(nn.Module):
         """hidden [..., D] -> [..., V]."""
         return hidden @ self.embedding.weight.T.to(hidden.dtype)
 
+    def next(self, decoder: Stack, tokens: Tensor, decoding: Decoding) -> tuple[Tensor, Decoding]:
+        """tokens [B] -> logits [B, V] of the next token."""
+        with default_products() if len(tokens) * self.shape.width**2 < SMALL else contextlib.nullcontext():
+            hidden, decoding = decoder.step(self.embed(tokens), decoding)
+            return self.logits(hidden), decoding
+
 
 class LanguageModel(Model):
     """A causal stack over one text."""
@@ -176,8 +186,7 @@ class LanguageModel(Model):
 
     def step(self, tokens: Tensor, decoding: Decoding) -> tuple[Tensor, Decoding]:
         """tokens [B] -> logits [B, V] of the next token."""
-        hidden, decoding = self.decoder.step(self.embed(tokens), decoding)
-        return self.logits(hidden), decoding
+        return self.next(self.decoder, tokens, decoding)
 
 
 class EncoderDecoder(Model):
@@ -208,8 +217,7 @@ class EncoderDecoder(Model):
 
     def step(self, tokens: Tensor, decoding: Decoding) -> tuple[Tensor, Decoding]:
         """tokens [B] -> logits [B, V] of the next token."""
-        hidden, decoding = self.decoder.step(self.embed(tokens), decoding)
-        return self.logits(hidden), decoding
+        return self.next(self.decoder, tokens, decoding)
 
 
 class MaskedEncoder(Model):

@@ -3,6 +3,7 @@
 Shapes: B rows, T query positions, S key positions, D model width, N heads, E width of a head.
 """
 
+import contextlib
 import math
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from verdict.device import default_products
 from verdict.models.mixers.base import Mixer
 
 #: query × key positions up to which written-out products beat torch's fused kernel on a CPU: in bf16, and in fp32 where
@@ -45,9 +47,11 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: 
     On a CPU torch's fused kernel is slower than written-out products of not too many positions
     (``benchmarks/attention.py`` measures both); each gets the better one of the same function.
     """
-    if q.device.type == "cpu" and q.shape[2] * k.shape[2] <= _better_written_out(q.dtype):
+    single = q.shape[2] == 1  # as in generation
+    if q.device.type == "cpu" and not single and q.shape[2] * k.shape[2] <= _better_written_out(q.dtype):
         return written_out(q, k, v, mask, causal)
-    return F.scaled_dot_product_attention(q, k, v, None if mask is None else mask[:, None, None, :], 0.0, causal)
+    with default_products() if single else contextlib.nullcontext():
+        return F.scaled_dot_product_attention(q, k, v, None if mask is None else mask[:, None, None, :], 0.0, causal)
 
 
 def _better_written_out(dtype: torch.dtype) -> int:
