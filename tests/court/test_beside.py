@@ -57,3 +57,29 @@ def test_what_has_no_interval_or_its_own_place_is_left_out(rows: list[dict]):
 def test_a_sweep_of_one_value_is_no_sweep():
     [told] = beside.estimates(table(*values(1.0, 2.0, variable="length", at=8)), [], 0.95)
     assert (told["variable"], told["at"]) == ("length", 8.0)
+
+
+@pytest.mark.parametrize("column", ["architecture", "variant", "implementation"])
+def test_a_sweep_that_only_some_have_made_is_a_chart_of_all(column: str):
+    swept = [*values(1.0, 2.0, variable="length", at=8), *values(1.0, 2.0, variable="length", at=16)]
+    other = values(1.0, 2.0, variable="length", at=8, **{column: "another"})
+    assert beside.estimates(table(*swept, *other), [], 0.95) == []
+
+
+def test_what_is_left_out_takes_nothing_else_with_it():
+    rows = [
+        *values(1.0, metric="a"),
+        *values(1.0, 2.0, metric="b"),
+        *values(1.0, metric="c"),
+        *values(2.0, 3.0, metric="d"),
+    ]
+    assert [told["metric"] for told in beside.estimates(table(*rows), [], 0.95)] == ["b", "d"]
+
+
+def test_an_end_that_no_number_can_hold_is_none_and_others_stay():
+    [told] = beside.estimates(table(*values(1e-300, 1e300)), [], 0.95)
+    assert told["mean"] == pytest.approx(1.0)
+    assert (told["low"], told["high"]) == (0.0, pytest.approx(math.exp(700.0)))
+    [told] = beside.estimates(table(*values(-1e6, 2e6)), [], 0.95)
+    assert told["low"] < -1e6
+    assert told["high"] > 2e6

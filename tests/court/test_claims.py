@@ -119,6 +119,12 @@ TEST = ("claims", 0, "tests", 0)
         ((*TEST, "against"), "ltsm", ["'ltsm'", "did you mean 'lstm'"]),
         ((*TEST, "against"), "transformer", ["name two different sides"]),
         ((*TEST, "select"), {"taks": "lm"}, ["claims.A1.tests.chrf.select", "taks"]),
+        ((*TEST, "select"), {"task": 3}, ["the column 'task' holds text, and 3.0 is none; write text"]),
+        (
+            (*TEST, "select"),
+            {"task": "lm", "at": [8, "long"]},
+            ["the column 'at' holds numbers, and 'long' is none; write numbers"],
+        ),
         ((*TEST, "effect"), "share", ["claims.A1.tests.chrf", "share_at_most"]),
         ((*TEST, "margin", "equal"), 0.5, ["claims.A1.tests.chrf", "at_least"]),
         ((*TEST, "margin", "value"), -1, ["claims.A1.tests.chrf.margin.value", "greater than 0"]),

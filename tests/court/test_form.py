@@ -45,6 +45,11 @@ def test_the_schema_file_is_the_types():
     assert stored == form.schema(), "run `make schemas`"
 
 
+def test_the_schema_is_printed_as_the_file_holds_it(capsys):
+    form.main()
+    assert capsys.readouterr().out == (ROOT / "workflow/schemas/verdict.schema.json").read_text(encoding="utf-8")
+
+
 def test_what_the_judge_says_has_the_form_and_nothing_more(verdicts):
     strict = form.schema()
     for part in (strict, *strict["$defs"].values()):
