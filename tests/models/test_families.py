@@ -1,17 +1,34 @@
 """Every family × architecture: one step after another is the whole row, the future and padding are not heard."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from tiny import ARCHITECTURES, FAMILIES, model, pieces
 
+from verdict.device import medium_is_exact
+from verdict.models import families
 from verdict.models.families import EncoderDecoder, InnerWidths, Model, build, reorder
 from verdict.models.settings import Shape
 from verdict.models.sizes import solve
 
 LENGTHS = torch.tensor([7, 4, 1])
 EVERY = pytest.mark.parametrize("architecture", ARCHITECTURES)
-#: attention takes another way with bf16 products than with fp32
-PRECISIONS = pytest.mark.parametrize("is_bf16", [False, True], ids=["fp32", "bf16"])
+
+
+@pytest.fixture(params=["fp32", "fp32 through oneDNN", "bf16"])
+def arithmetic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Attention takes another way with each of these."""
+    setting = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    if request.param == "fp32 through oneDNN":
+        if not medium_is_exact(torch.device("cpu")):
+            pytest.skip("oneDNN rounds here")
+        torch.set_float32_matmul_precision("medium")
+        monkeypatch.setattr(families, "SMALL", 0)
+    with torch.autocast("cpu", torch.bfloat16, enabled=request.param == "bf16"):
+        yield
+    torch.set_float32_matmul_precision(setting)
 
 
 def steps(model: Model, decoding: object, tokens: torch.Tensor) -> torch.Tensor:
@@ -24,8 +41,9 @@ def steps(model: Model, decoding: object, tokens: torch.Tensor) -> torch.Tensor:
 
 
 @EVERY
+@pytest.mark.parametrize("arithmetic", ["fp32", "fp32 through oneDNN"], indirect=True)
 @torch.inference_mode()
-def test_steps_give_what_the_whole_row_gives(architecture: str):
+def test_steps_give_what_the_whole_row_gives(architecture: str, arithmetic: None):
     tokens, source = pieces(3, 9), pieces(3, 7, seed=1)
     lm = model(architecture, "language_model")
     torch.testing.assert_close(steps(lm, lm.start(3, 9), tokens), lm.logits(lm(tokens)), rtol=0, atol=1e-5)
@@ -35,18 +53,17 @@ def test_steps_give_what_the_whole_row_gives(architecture: str):
 
 
 @EVERY
-@PRECISIONS
+@pytest.mark.usefixtures("arithmetic")
 @torch.inference_mode()
-def test_what_comes_later_changes_nothing_before_it(architecture: str, is_bf16: bool):
+def test_what_comes_later_changes_nothing_before_it(architecture: str):
     tokens, source = pieces(2, 9), pieces(2, 7, seed=1)
     changed = tokens.clone()
     changed[:, 5:] = pieces(2, 4, seed=2)
     lm, pairs = model(architecture, "language_model"), model(architecture, "encoder_decoder")
-    with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
-        both = [
-            (lm(tokens), lm(changed)),
-            (pairs(source, LENGTHS[:2], tokens), pairs(source, LENGTHS[:2], changed)),
-        ]
+    both = [
+        (lm(tokens), lm(changed)),
+        (pairs(source, LENGTHS[:2], tokens), pairs(source, LENGTHS[:2], changed)),
+    ]
     for before, after in both:
         assert torch.equal(before[:, :5], after[:, :5])
         assert not torch.equal(before[:, 5], after[:, 5])
@@ -77,10 +94,10 @@ def test_padding_is_not_heard(architecture: str, family: str):
 
 
 @EVERY
-@PRECISIONS
+@pytest.mark.usefixtures("arithmetic")
 @pytest.mark.parametrize("family", ["encoder_decoder", "masked_encoder"])
 @torch.inference_mode()
-def test_what_stands_at_padded_positions_is_not_heard_to_the_bit(architecture: str, family: str, is_bf16: bool):
+def test_what_stands_at_padded_positions_is_not_heard_to_the_bit(architecture: str, family: str):
     made = model(architecture, family, classes=3 if family == "masked_encoder" else 0)
     rows, target = pieces(3, 7), pieces(3, 4, seed=4)
     other = rows.clone()
@@ -93,9 +110,8 @@ def test_what_stands_at_padded_positions_is_not_heard_to_the_bit(architecture: s
         real = made(tokens, LENGTHS)
         return [made.classify(tokens, LENGTHS), *(real[row, :length] for row, length in enumerate(LENGTHS.tolist()))]
 
-    with torch.autocast("cpu", torch.bfloat16, enabled=is_bf16):
-        for found, expected in zip(heard(other), heard(rows), strict=True):
-            assert torch.equal(found, expected)
+    for found, expected in zip(heard(other), heard(rows), strict=True):
+        assert torch.equal(found, expected)
 
 
 @EVERY
@@ -193,6 +209,33 @@ def test_dropout_is_heard_in_training_and_silent_in_evaluation(causal: bool):
     assert torch.equal(made(tokens, *more), made(tokens, *more))
     made.train()
     assert not torch.equal(made(tokens, *more), made(tokens, *more))
+
+
+@torch.inference_mode()
+def test_a_class_is_told_from_the_mean_over_real_positions():
+    made, tokens = model("lstm", "masked_encoder", classes=3), pieces(3, 7)
+    assert made.classifier is not None
+    hidden = made(tokens, LENGTHS)
+    means = torch.stack([hidden[row, :length].mean(0) for row, length in enumerate(LENGTHS.tolist())])
+    by_hand = means @ made.classifier.weight.T + made.classifier.bias
+    torch.testing.assert_close(made.classify(tokens, LENGTHS), by_hand, rtol=0, atol=1e-5)
+
+
+def test_there_is_a_classifier_where_there_are_classes():
+    assert model("lstm", "masked_encoder").classifier is None
+    built = build(ARCHITECTURES["lstm"], Shape("masked_encoder", 16, 1, 280, 3), [InnerWidths(10, 0)], 0)
+    assert built.classifier.out_features == 3
+    assert not any(parameter.any() for parameter in built.classifier.parameters()), "all classes alike at first"
+
+
+@EVERY
+@torch.inference_mode()
+def test_what_leaves_a_stack_with_norms_has_mean_0_and_variance_1(architecture: str):
+    setting = ARCHITECTURES[architecture]
+    built = build(setting, Shape("language_model", 16, 1, 280), [InnerWidths(8, 8 * setting.feedforward)] * 2, 0).eval()
+    out = built(pieces(2, 9))
+    is_normed = bool(out.mean(-1).abs().max() < 1e-5 and (out.var(-1, correction=0) - 1).abs().max() < 1e-2)
+    assert is_normed == setting.norm
 
 
 def test_inner_widths_may_differ_from_block_to_block():

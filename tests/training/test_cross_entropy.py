@@ -69,6 +69,7 @@ def test_in_bf16_it_is_as_near_as_whole_logits_are():
     with torch.autocast("cpu", torch.bfloat16):
         found = linear_cross_entropy(hidden, weight, truth)
     assert found.dtype == torch.float32
+    assert found != whole(hidden, weight, truth), "its products are those of bf16"
     torch.testing.assert_close(found, whole(hidden, weight, truth), rtol=1e-3, atol=0)
     for one, other in zip(torch.autograd.grad(found, (hidden, weight)), exact, strict=True):
         assert one.dtype == torch.float32
