@@ -1,6 +1,6 @@
 """Attention written out as products against torch's fused kernel on this machine's CPU: forward and backward, causal,
-4 heads of width 32, 4,096 positions a batch, one thread; the ways take turns. In fp32 with products through oneDNN where
-it is exact, as training sets it.
+4 heads of width 32, 4,096 positions a batch, one thread; the ways take turns. In fp32 with products through oneDNN
+where it is exact, as training sets it.
 
     python benchmarks/attention.py
 """
