@@ -44,6 +44,13 @@ def test_loss_and_gradients_are_those_of_whole_logits(rows: int, portion: int, s
             torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-8)
 
 
+def test_on_other_devices_it_is_that_of_whole_logits():
+    given = drawn(9, dtype=torch.float32)
+    torch.testing.assert_close(cross_entropy._of_whole_logits(*given), whole(*given))
+    hidden, weight, truth = (tensor.to("meta") for tensor in given)
+    assert linear_cross_entropy(hidden, weight, truth).shape == ()
+
+
 def test_gradients_are_those_of_finite_differences():
     hidden, weight, truth = drawn(6)
     assert torch.autograd.gradcheck(lambda h, w: linear_cross_entropy(h, w, truth), (hidden, weight))

@@ -49,6 +49,10 @@ class _InPortions(torch.autograd.Function):
         return hidden, weight, None
 
 
+def _of_whole_logits(hidden: Tensor, weight: Tensor, truth: Tensor) -> Tensor:
+    return F.cross_entropy((hidden @ weight.T.to(hidden.dtype)).float(), truth, reduction="sum")
+
+
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, truth: Tensor) -> Tensor:
     """The summed cross-entropy (nats) of logits hidden · weightᵀ: hidden [N, D], weight [V, D], truth [N] -> scalar.
 
@@ -56,5 +60,5 @@ def linear_cross_entropy(hidden: Tensor, weight: Tensor, truth: Tensor) -> Tenso
     of this name (2.13) takes three times as long there in bf16. Differentiable once.
     """
     if hidden.device.type != "cpu":
-        return F.cross_entropy((hidden @ weight.T.to(hidden.dtype)).float(), truth, reduction="sum")
+        return _of_whole_logits(hidden, weight, truth)
     return _InPortions.apply(hidden, weight, truth)
