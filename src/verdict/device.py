@@ -53,7 +53,7 @@ def medium_is_exact(device: torch.device) -> bool:
 def prepare(threads: int) -> None:
     """Set the process up: its threads, repeatable kernels, the library for products in fp32, and an allocator that
     keeps large blocks."""
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # a probe by several would start them, and a process that has threads cannot be forked
     if not torch.cuda.is_available():
         # oneDNN instead of MKL, which on some processors is half as fast; it may round its factors where they have
         # instructions for that, and then is not taken
@@ -65,6 +65,7 @@ def prepare(threads: int) -> None:
         torch.use_deterministic_algorithms(True, warn_only=True)
         # nothing here reads memory that it has not written, and filling it costs 3 to 6 % of a small step
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.set_num_threads(threads)
     _keep_large_blocks()
 
 

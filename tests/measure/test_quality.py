@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from verdict import device
 from verdict.files import read_json
 from verdict.measure import quality
 from verdict.measure.scores import SCORES
@@ -100,9 +99,3 @@ def test_the_machine_is_described_with_nothing_missing(world: Path):
     peaks = read_json(world / "measurements/device.json")["rows"]
     assert {row["variant"] for row in peaks} == {"fp32", "bf16"}
     assert all(row["value"] > 0 for row in peaks)
-
-
-def test_asking_for_the_peak_leaves_torchs_precision_as_it_was():
-    setting = torch.get_float32_matmul_precision()
-    device.medium_is_exact(torch.device("cpu"))
-    assert torch.get_float32_matmul_precision() == setting

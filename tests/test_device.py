@@ -1,0 +1,48 @@
+"""Setting a process up."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from verdict.device import default_products, medium_is_exact, prepare
+
+FORKED = """
+import os, signal, sys, torch
+from verdict.device import prepare
+prepare(2)
+print(len(os.listdir("/proc/self/task")), torch.get_num_threads())
+sys.stdout.flush()
+signal.alarm(60)
+if not os.fork():
+    prepare(2)
+    product = torch.randn(600, 600) @ torch.randn(600, 600)
+    os._exit(0 if product.isfinite().all() else 1)
+sys.exit(os.wait()[1])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
+def test_a_process_that_was_set_up_has_no_threads_yet_and_can_be_forked():
+    """As memory is measured."""
+    done = subprocess.run([sys.executable, "-c", FORKED], text=True, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["1", "2"]
+
+
+def test_asking_how_products_are_made_leaves_them_as_they_were():
+    setting = torch.get_float32_matmul_precision()
+    medium_is_exact(torch.device("cpu"))
+    with default_products():
+        assert torch.get_float32_matmul_precision() == "highest"
+    assert torch.get_float32_matmul_precision() == setting
+
+
+def test_products_in_fp32_stay_exact():
+    threads = torch.get_num_threads()
+    prepare(threads)
+    assert torch.get_num_threads() == threads
+    a, b = (torch.randn(300, 300, generator=torch.Generator().manual_seed(n)) for n in range(2))
+    exact = a.double() @ b.double()
+    assert ((a @ b).double() - exact).norm() / exact.norm() < 1e-5
