@@ -13,6 +13,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # others' packages stay out of the environment that results are made in
 BENCH := .venv-bench
+INSTALL := -m pip install --quiet --disable-pip-version-check
+# torch is a wheel of its platform, so the lock has versions and no hashes; it names everything, and bytecode is made of
+# what is imported, not of all: half of the time
+LOCKED := $(INSTALL) --no-compile --no-deps --requirement requirements.lock
 
 .PHONY: verdict test check bench setup setup-dev schemas licences audit mutants clean
 
@@ -35,16 +39,14 @@ bench: $(BENCH)/.requirements
 setup: $(VENV)/.requirements
 setup-dev: $(VENV)/.requirements-dev
 
-# torch is a wheel of its platform, so the lock has versions and no hashes; it names everything, and bytecode is made of
-# what is imported, not of all: half of the time
 $(VENV)/.requirements: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python $(LOCKED)
+	$(BIN)/python $(INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
 
 $(VENV)/.requirements-dev: $(VENV)/.requirements requirements-dev.lock tests/install_chromium.sh
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
+	$(BIN)/python $(INSTALL) --requirement requirements-dev.lock
 	$(BIN)/python -m pip check
 	sh tests/install_chromium.sh
 	touch $@
@@ -52,10 +54,10 @@ $(VENV)/.requirements-dev: $(VENV)/.requirements requirements-dev.lock tests/ins
 # Joey NMT asks for a protobuf that MLflow cannot use, and needs none: it comes without what it asks for
 $(BENCH)/.requirements: requirements.lock pyproject.toml
 	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
+	$(BENCH)/bin/python $(LOCKED)
+	$(BENCH)/bin/python $(INSTALL) --no-build-isolation \
 		--constraint requirements.lock --editable ".[bench]"
-	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps joeynmt==2.3.0
+	$(BENCH)/bin/python $(INSTALL) --no-deps joeynmt==2.3.0
 	touch $@
 
 # the JSON schemas are made from types; a test holds them equal
@@ -72,7 +74,7 @@ audit: setup-dev
 
 # mutmut comes into .venv with the first call alone
 mutants: setup-dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --editable ".[mutants]"
+	$(BIN)/python $(INSTALL) --no-build-isolation --editable ".[mutants]"
 	$(BIN)/python benchmarks/mutants.py --workers 2
 
 clean:

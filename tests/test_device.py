@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from verdict.device import default_products, medium_is_exact, prepare
+from verdict.device import fp32_products, medium_is_exact, prepare
 
 FORKED = """
 import os, signal, sys, torch
@@ -35,7 +35,7 @@ def test_a_process_that_was_set_up_has_begun_no_threads_and_can_be_forked():
 def test_asking_how_products_are_made_leaves_them_as_they_were():
     setting = torch.get_float32_matmul_precision()
     medium_is_exact(torch.device("cpu"))
-    with default_products():
+    with fp32_products("highest"):
         assert torch.get_float32_matmul_precision() == "highest"
     assert torch.get_float32_matmul_precision() == setting
 

@@ -58,7 +58,7 @@ def test_comments_docstrings_and_layout_do_not_count(edit: Edit, file: str, old:
         ("training/loop.py", "CHECKPOINT_EVERY = 20.0", "CHECKPOINT_EVERY = 21.0"),
         ("training/averaging.py", "ETA = 9.0", "ETA = 8.0"),
         ("training/averaging.py", "(ETA + 1.0)", "(ETA - 1.0)"),
-        ("models/block.py", ".relu()", ".tanh()"),
+        ("models/block.py", ".relu_()", ".tanh_()"),
         ("models/mixers/attention.py", "heads: int = 4", "heads: int = 2"),
         ("models/mixers/base.py", "takes_summary: ClassVar[bool] = False", "takes_summary: ClassVar[bool] = True"),
         ("tokens/__init__.py", '"""One', 'NEW = 1\n"""One'),

@@ -9,7 +9,7 @@ import torch
 from benchmarks.performance.contest import Built, Spec, paired, workers
 from benchmarks.performance.plan import PRECISIONS, Plan
 from benchmarks.performance.table import Row, row
-from verdict.device import medium_is_exact
+from verdict.device import fp32_products, medium_is_exact
 from verdict.measure.machine import products
 
 SECTION = "peak"
@@ -45,10 +45,8 @@ def _without_onednn(call: Callable[[], object]) -> None:
 
 
 def _medium(call: Callable[[], object]) -> None:
-    setting = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    call()
-    torch.set_float32_matmul_precision(setting)
+    with fp32_products("medium"):
+        call()
 
 
 def copying() -> Built:

@@ -39,14 +39,24 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
+@contextlib.contextmanager
+def fp32_products(level: str) -> Iterator[None]:
+    """Within it torch multiplies in fp32 at this level: "highest" by its default library, which is the faster one for
+    few rows; "medium" on a CPU by oneDNN."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(level)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def medium_is_exact(device: torch.device) -> bool:
     """Whether torch's precision "medium" still multiplies in fp32: on some CPUs it only takes another library."""
     a, b = (torch.randn(256, 256, device=device, generator=torch.Generator(device).manual_seed(n)) for n in range(2))
     exact = a.double() @ b.double()
-    setting = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    error = ((a @ b).double() - exact).norm() / exact.norm()
-    torch.set_float32_matmul_precision(setting)
+    with fp32_products("medium"):
+        error = ((a @ b).double() - exact).norm() / exact.norm()
     return error.item() < 1e-5
 
 
@@ -54,30 +64,18 @@ def prepare(threads: int) -> None:
     """Set the process up: its threads, repeatable kernels, the library for products in fp32, and an allocator that
     keeps large blocks."""
     torch.set_num_threads(1)  # a probe by several would start them, and a process that has threads cannot be forked
-    if not torch.cuda.is_available():
-        # oneDNN instead of MKL, which on some processors is half as fast; it may round its factors where they have
-        # instructions for that, and then is not taken
-        if torch.ops.mkldnn._is_mkldnn_bf16_supported() and medium_is_exact(torch.device("cpu")):
-            torch.set_float32_matmul_precision("medium")
-    else:
+    if torch.cuda.is_available():
         # on a CPU the kernels used here repeat to the bit as they are, and asking imports a compiler (1.2 s a job)
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
         # nothing here reads memory that it has not written, and filling it costs 3 to 6 % of a small step
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    elif torch.ops.mkldnn._is_mkldnn_bf16_supported() and medium_is_exact(torch.device("cpu")):
+        # oneDNN instead of MKL, which on some processors is half as fast; it may round its factors where they have
+        # instructions for that, and then is not taken
+        torch.set_float32_matmul_precision("medium")
     torch.set_num_threads(threads)
     _keep_large_blocks()
-
-
-@contextlib.contextmanager
-def default_products() -> Iterator[None]:
-    """Within it products in fp32 take torch's default library, which is the faster one for few rows."""
-    setting = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(setting)
 
 
 def _keep_large_blocks() -> None:

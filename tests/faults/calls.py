@@ -16,6 +16,7 @@ from typing import Any
 
 import inputs
 import tiny
+from commands import SPEC
 
 ROOT = Path(__file__).parents[2]
 #: in a name space of its own a process may mount what nobody else sees
@@ -119,10 +120,7 @@ def served(folder: Path) -> str:
 
 
 def _corpus(**source: list[dict[str, str]]) -> Callable[[Path], Call]:
-    spec = {
-        "name": "mine", "title": "My own text", "licence": "mine", "language": "en", "source": source,
-        "reader": {"name": "text", "options": {"documents": "lines"}}, "split": {"valid": 5, "test": 5},
-    }  # fmt: skip
+    spec = {**SPEC, "source": source}
     return lambda out: Call(
         module("corpus", "--task", "lm", "--spec", json.dumps(spec), "--downloads", out / "downloads",
                "--out", out / "corpus"),

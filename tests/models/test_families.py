@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import ARCHITECTURES, FAMILIES, model, pieces
 
-from verdict.device import medium_is_exact
+from verdict.device import fp32_products, medium_is_exact
 from verdict.models import families
 from verdict.models.families import EncoderDecoder, InnerWidths, Model, build, reorder
 from verdict.models.settings import Shape
@@ -19,16 +19,16 @@ EVERY = pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.fixture(params=["fp32", "fp32 through oneDNN", "bf16"])
 def arithmetic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Attention takes another way with each of these."""
-    setting = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    if request.param == "fp32 through oneDNN":
+    through_onednn = request.param == "fp32 through oneDNN"
+    if through_onednn:
         if not medium_is_exact(torch.device("cpu")):
             pytest.skip("oneDNN rounds here")
-        torch.set_float32_matmul_precision("medium")
         monkeypatch.setattr(families, "SMALL", 0)
-    with torch.autocast("cpu", torch.bfloat16, enabled=request.param == "bf16"):
+    with (
+        fp32_products("medium" if through_onednn else "highest"),
+        torch.autocast("cpu", torch.bfloat16, enabled=request.param == "bf16"),
+    ):
         yield
-    torch.set_float32_matmul_precision(setting)
 
 
 def steps(model: Model, decoding: object, tokens: torch.Tensor) -> torch.Tensor:

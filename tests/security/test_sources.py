@@ -27,6 +27,7 @@ METHODS = {"extract", "extractall", "read_pickle", "to_pickle"}
 BY_NAME = {
     "src/verdict/models/mixers/__init__.py": "the mixer that params.yaml names",
     "src/verdict/job.py": "the module that the rule names, and what the server has ready",
+    "benchmarks/performance/peers/__init__.py": "the peers' modules, from a table in that file",
 }
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verdict.training import cross_entropy
-from verdict.training.cross_entropy import linear_cross_entropy
+from verdict.training.cross_entropy import linear_cross_entropy, summed_cross_entropy
 
 WIDTH, VOCABULARY = 5, 7
 
@@ -45,8 +45,8 @@ def test_loss_and_gradients_are_those_of_whole_logits(rows: int, portion: int, s
 
 
 def test_on_other_devices_it_is_that_of_whole_logits():
-    given = drawn(9, dtype=torch.float32)
-    torch.testing.assert_close(cross_entropy._of_whole_logits(*given), whole(*given))
+    given = hidden, weight, truth = drawn(9, dtype=torch.float32)
+    torch.testing.assert_close(summed_cross_entropy(hidden @ weight.T, truth), whole(*given))
     hidden, weight, truth = (tensor.to("meta") for tensor in given)
     assert linear_cross_entropy(hidden, weight, truth).shape == ()
 

@@ -19,7 +19,7 @@ class XTransformers(Peer):
 
     def __init__(self, size: Size, way: Way) -> None:
         super().__init__()
-        self.heads, self.causal = size.heads, size.family == "language_model"
+        self.causal = size.family == "language_model"
         head = size.width // size.heads
         layers = (Decoder if self.causal else Encoder)(
             dim=size.width, depth=size.layers, heads=size.heads, attn_dim_head=head, rotary_pos_emb=True,

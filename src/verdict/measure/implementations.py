@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from verdict.models.families import LanguageModel
-from verdict.models.mixers.attention import Attention, visible, written_out
+from verdict.models.mixers.attention import Attention, written_out
 from verdict.models.mixers.base import Mixer
 from verdict.models.mixers.lstm import LSTM, weights
 
@@ -63,8 +63,7 @@ def _loop(mixer: Mixer) -> None:
 
 def _attending_by(product: Product) -> Callable[[Mixer], None]:
     def forward(self: Attention, x: Tensor, lengths: Tensor | None = None, summary: Tensor | None = None) -> Tensor:
-        mask = visible(lengths, x.shape[1]) if lengths is not None and not self.causal else None
-        mixed = product(*self.heard(x), mask, self.causal)
+        mixed = product(*self.heard(x), self._mask(x, lengths), self.causal)
         return self.project_out(mixed.transpose(1, 2).flatten(2))
 
     def change(mixer: Mixer) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from verdict.device import choose_device, device_name, medium_is_exact, prepare
+from verdict.device import choose_device, device_name, fp32_products, medium_is_exact, prepare
 from verdict.errors import run_command
 from verdict.files import write_json
 from verdict.measure.timing import rounds
@@ -87,13 +87,11 @@ def products(device: torch.device, precision: str, size: int = SIZE) -> dict[str
 def peak(device: torch.device, precision: str) -> float:
     """FLOPs per second of the fastest way to multiply large matrices in ``fp32`` or ``bf16``, with this process's
     threads: what utilisation is read against."""
-    setting = torch.get_float32_matmul_precision()
     best = 0.0
     for level in ("highest", "medium") if precision == "fp32" and medium_is_exact(device) else ("highest",):
-        torch.set_float32_matmul_precision(level)
-        for _, _, seconds in rounds(products(device, precision), 5, device):
-            best = max(best, 2 * SIZE**3 / seconds)
-    torch.set_float32_matmul_precision(setting)
+        with fp32_products(level):
+            for _, _, seconds in rounds(products(device, precision), 5, device):
+                best = max(best, 2 * SIZE**3 / seconds)
     return best
 
 

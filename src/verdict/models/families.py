@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from verdict.device import default_products
+from verdict.device import fp32_products
 from verdict.errors import UserError
 from verdict.models.block import Block, FeedForward, Memory
 from verdict.models.mixers import mixer_class
@@ -162,7 +162,7 @@ class Model(nn.Module):
 
     def next(self, decoder: Stack, tokens: Tensor, decoding: Decoding) -> tuple[Tensor, Decoding]:
         """tokens [B] -> logits [B, V] of the next token."""
-        with default_products() if len(tokens) * self.shape.width**2 < SMALL else contextlib.nullcontext():
+        with fp32_products("highest") if len(tokens) * self.shape.width**2 < SMALL else contextlib.nullcontext():
             hidden, decoding = decoder.step(self.embed(tokens), decoding)
             return self.logits(hidden), decoding
 

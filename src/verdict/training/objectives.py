@@ -14,7 +14,7 @@ from verdict.models.mixers.attention import visible
 from verdict.models.sizes import flops_per_sequence
 from verdict.tokens import tokenizer as bpe
 from verdict.training.batches import Batch
-from verdict.training.cross_entropy import linear_cross_entropy
+from verdict.training.cross_entropy import linear_cross_entropy, summed_cross_entropy
 
 
 class Cost(NamedTuple):
@@ -54,8 +54,7 @@ def masked(model: MaskedEncoder, batch: Batch, piece_bytes: Tensor) -> Cost:
 def classification(model: MaskedEncoder, batch: Batch, piece_bytes: Tensor) -> Cost:
     """The class of each text."""
     logits = model.classify(batch["tokens"], batch["lengths"])
-    nats = F.cross_entropy(logits.float(), batch["label"], reduction="sum")
-    return Cost(nats, len(batch["label"]), 0, int(batch["lengths"].sum()))
+    return Cost(summed_cross_entropy(logits, batch["label"]), len(batch["label"]), 0, int(batch["lengths"].sum()))
 
 
 def answers(model: LanguageModel, batch: Batch, piece_bytes: Tensor) -> Cost:

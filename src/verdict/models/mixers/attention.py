@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from verdict.device import default_products
+from verdict.device import fp32_products
 from verdict.models.mixers.base import Mixer
 
 #: query × key positions up to which written-out products beat torch's fused kernel on a CPU: in bf16, and in fp32 where
@@ -50,7 +50,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: 
     single = q.shape[2] == 1  # as in generation
     if q.device.type == "cpu" and not single and q.shape[2] * k.shape[2] <= _better_written_out(q.dtype):
         return written_out(q, k, v, mask, causal)
-    with default_products() if single else contextlib.nullcontext():
+    with fp32_products("highest") if single else contextlib.nullcontext():
         return F.scaled_dot_product_attention(q, k, v, None if mask is None else mask[:, None, None, :], 0.0, causal)
 
 
