@@ -1,6 +1,8 @@
 """Every family × architecture: one step after another is the whole row, the future and padding are not heard."""
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -112,6 +114,56 @@ def test_what_stands_at_padded_positions_is_not_heard_to_the_bit(architecture: s
 
     for found, expected in zip(heard(other), heard(rows), strict=True):
         assert torch.equal(found, expected)
+
+
+@EVERY
+@pytest.mark.parametrize("family", ["encoder_decoder", "masked_encoder"])
+@torch.inference_mode()
+def test_an_encoder_hears_both_sides(architecture: str, family: str):
+    made, tokens, lengths = model(architecture, family), pieces(1, 5), torch.tensor([5])
+
+    def encoded(row: torch.Tensor) -> torch.Tensor:
+        return made(row, lengths)[0] if family == "masked_encoder" else made.encode(row, lengths)[0][0]
+
+    for changed, heard in ((0, 4), (4, 0)):
+        other = tokens.clone()
+        other[0, changed] = pieces(1, seed=9)[0]
+        assert not torch.equal(encoded(tokens)[heard], encoded(other)[heard])
+
+
+@pytest.mark.parametrize(("said", "attends"), [("every", [1, 1, 1]), ("last", [0, 0, 1]), ("none", [0, 0, 0])])
+def test_cross_attention_stands_in_the_blocks_that_the_settings_say(said: str, attends: list[int]):
+    setting = replace(ARCHITECTURES["lstm"], cross_attention=said)
+    made = build(setting, Shape("encoder_decoder", 16, 1, 280), [InnerWidths(8, 0)] * 3, 0)
+    assert [block.cross is not None for block in made.decoder.blocks] == attends
+    assert not any(block.cross for block in made.encoder.blocks)
+
+
+@pytest.mark.parametrize(("options", "heads"), [({"heads": 2}, 2), ({}, 4)])
+def test_cross_attention_has_the_heads_of_the_mixer(options: dict[str, int], heads: int):
+    setting = replace(ARCHITECTURES["transformer"], options=options)
+    made = build(setting, Shape("encoder_decoder", 16, 1, 280), [InnerWidths(8, 8)], 0)
+    assert [block.cross.heads for block in made.decoder.blocks] == [heads]
+
+
+def test_what_is_added_to_the_stream_begins_smaller_the_more_is_added():
+    made = build(ARCHITECTURES["transformer"], Shape("encoder_decoder", 64, 1, 280), [InnerWidths(64, 64)] * 3, 0)
+    for block in made.decoder.blocks:  # three blocks of mixer, cross-attention and feed-forward part
+        largest = block.cross.project_out.weight.abs().max().item()
+        assert largest == pytest.approx(math.sqrt(6 / (64 + 64)) / math.sqrt(9), rel=0.01)
+
+
+@pytest.mark.parametrize(("rows", "level"), [(3, "highest"), (4, "medium")])
+@torch.inference_mode()
+def test_few_rows_are_multiplied_by_the_default_library(monkeypatch: pytest.MonkeyPatch, rows: int, level: str):
+    monkeypatch.setattr(families, "SMALL", 4 * 16**2)
+    made, levels = model("lstm", "language_model"), []
+    step = made.decoder.step
+    noted = lambda *given: levels.append(torch.get_float32_matmul_precision()) or step(*given)  # noqa: E731
+    monkeypatch.setattr(made.decoder, "step", noted)
+    with fp32_products("medium"):
+        made.step(pieces(rows), made.start(rows, 1))
+    assert levels == [level]
 
 
 @EVERY

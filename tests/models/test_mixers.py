@@ -143,6 +143,12 @@ def rotated(x: torch.Tensor, position: int) -> torch.Tensor:
     return out
 
 
+def looked_up(asked: torch.Tensor, keys: list[torch.Tensor], told: list[torch.Tensor]) -> torch.Tensor:
+    """What one head of attention answers: the values by the softmax of the scaled products."""
+    shares = torch.exp(torch.stack([asked @ key / math.sqrt(len(asked)) for key in keys]))
+    return sum((share * value for share, value in zip(shares / shares.sum(), told, strict=True)), torch.zeros(()))
+
+
 @pytest.mark.parametrize("causal", [True, False])
 def test_attention_is_its_equations(causal: bool):
     heads, size = 2, 4
@@ -156,11 +162,36 @@ def test_attention_is_its_equations(causal: bool):
             for head in range(heads):
                 own = slice(head * size, (head + 1) * size)
                 asked = rotated((q @ x[row, t])[own], t)
-                scores = torch.stack([asked @ rotated((k @ x[row, s])[own], s) / math.sqrt(size) for s in seen])
-                told = torch.exp(scores) / torch.exp(scores).sum()
-                parts.append(sum(w * (v @ x[row, s])[own] for w, s in zip(told, seen, strict=True)))
+                keys = [rotated((k @ x[row, s])[own], s) for s in seen]
+                parts.append(looked_up(asked, keys, [(v @ x[row, s])[own] for s in seen]))
             by_hand = mixer.project_out.weight @ torch.cat(parts)
             torch.testing.assert_close(found[row, t], by_hand, rtol=0, atol=1e-6)
+
+
+def test_cross_attention_is_its_equations():
+    heads, size = 2, 4
+    cross = CrossAttention(WIDTH, heads).double()
+    x, encoded, lengths = values(2, 3, WIDTH), values(2, 5, WIDTH, seed=1), torch.tensor([5, 3])
+    found = cross(x, cross.memory(encoded), visible(lengths, 5))
+    k, v = cross.project_memory.weight.chunk(2)
+    for row, length in enumerate(lengths.tolist()):
+        for t in range(3):
+            parts = []
+            for head in range(heads):
+                own = slice(head * size, (head + 1) * size)
+                keys, told = ([(part @ one)[own] for one in encoded[row, :length]] for part in (k, v))
+                parts.append(looked_up((cross.query.weight @ x[row, t])[own], keys, told))
+            by_hand = cross.project_out.weight @ torch.cat(parts)
+            torch.testing.assert_close(found[row, t], by_hand, rtol=0, atol=1e-12)
+
+
+def test_cross_attention_begins_with_square_matrices_of_glorots_scale():
+    cross = CrossAttention(64)
+    cross.reset_parameters(0.5)
+    squares = {cross.query.weight: 1.0, cross.project_out.weight: 0.5}
+    squares |= dict.fromkeys(cross.project_memory.weight.chunk(2), 1.0)
+    for square, scale in squares.items():
+        assert square.abs().max().item() == pytest.approx(scale * math.sqrt(6 / (64 + 64)), rel=0.01)
 
 
 def test_rotary_products_depend_on_the_distance_alone():
