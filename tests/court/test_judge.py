@@ -197,7 +197,7 @@ def test_share_of_the_gain(b, label):
 def test_a_share_of_nothing_is_undecided():
     test = {"effect": "share", "rule": "share_at_most", "margin": margin(0.5), "baseline": BASELINE}
     entry = one(small(test), measured([9.0, 9.5], [8.0, 8.5]) + _baselines(lead=10.0))
-    assert (entry["label"], entry["why"], entry["estimate"]) == ("inconclusive", "no_gain", None)
+    assert (entry["label"], entry["why"], entry["estimate"], entry["p"]) == ("inconclusive", "no_gain", None, 1.0)
 
 
 def test_gains_are_compared_replicate_by_replicate():
@@ -323,8 +323,9 @@ def test_one_replicate_of_a_share_is_no_test():
     test = {"effect": "share", "rule": "share_at_most", "margin": margin(0.5), "baseline": BASELINE}
     entry = one(small(test), measured([20.0], [12.0]) + _baselines(lead=10.0))
     assert (entry["why"], entry["p"], entry["estimate"], entry["low"]) == ("one_replicate", None, 0.2, None)
+    assert entry["label"] == "inconclusive"
     unclear = one(small(test), measured([30.0, 11.0], [12.0, 11.0]) + _baselines(lead=10.0))
-    assert (unclear["why"], unclear["p"], unclear["low"]) == ("no_gain", 1.0, None)
+    assert (unclear["label"], unclear["why"], unclear["p"], unclear["low"]) == ("inconclusive", "no_gain", 1.0, None)
     counted = one(small(test), measured(20.0, 12.0) + _baselines(lead=10.0))
     assert (counted["label"], counted["exact"], counted["low"], counted["high"]) == ("supported", True, 0.2, 0.2)
 

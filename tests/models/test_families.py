@@ -139,18 +139,28 @@ def test_cross_attention_stands_in_the_blocks_that_the_settings_say(said: str, a
     assert not any(block.cross for block in made.encoder.blocks)
 
 
-@pytest.mark.parametrize(("options", "heads"), [({"heads": 2}, 2), ({}, 4)])
+@pytest.mark.parametrize(("options", "heads"), [({"heads": 1}, 1), ({"heads": 2}, 2), ({}, 4)])
 def test_cross_attention_has_the_heads_of_the_mixer(options: dict[str, int], heads: int):
     setting = replace(ARCHITECTURES["transformer"], options=options)
     made = build(setting, Shape("encoder_decoder", 16, 1, 280), [InnerWidths(8, 8)], 0)
     assert [block.cross.heads for block in made.decoder.blocks] == [heads]
 
 
-def test_what_is_added_to_the_stream_begins_smaller_the_more_is_added():
-    made = build(ARCHITECTURES["transformer"], Shape("encoder_decoder", 64, 1, 280), [InnerWidths(64, 64)] * 3, 0)
+@pytest.mark.parametrize(("architecture", "parts"), [("transformer", 9), ("attention_bare", 1)])
+def test_what_is_added_to_the_stream_begins_smaller_the_more_is_added(architecture: str, parts: int):
+    made = build(ARCHITECTURES[architecture], Shape("encoder_decoder", 64, 1, 280), [InnerWidths(64, 64)] * 3, 0)
     for block in made.decoder.blocks:  # three blocks of mixer, cross-attention and feed-forward part
         largest = block.cross.project_out.weight.abs().max().item()
-        assert largest == pytest.approx(math.sqrt(6 / (64 + 64)) / math.sqrt(9), rel=0.01)
+        assert largest == pytest.approx(math.sqrt(6 / (64 + 64)) / math.sqrt(parts), rel=0.01)
+
+
+@torch.inference_mode()
+def test_what_goes_in_and_what_a_decoder_is_told_of_its_source():
+    made, source = model("lstm", "encoder_decoder"), pieces(3, 7)
+    torch.testing.assert_close(made.embed(source), made.embedding.weight[source] * 4)  # of 16 channels
+    encoded, _, summary = made.encode(source, LENGTHS)
+    means = torch.stack([encoded[row, :length].mean(0) for row, length in enumerate(LENGTHS.tolist())])
+    torch.testing.assert_close(summary, means, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(("rows", "level"), [(3, "highest"), (4, "medium")])
@@ -292,7 +302,7 @@ def test_what_leaves_a_stack_with_norms_has_mean_0_and_variance_1(architecture: 
 
 def test_inner_widths_may_differ_from_block_to_block():
     setting = ARCHITECTURES["lstm"]
-    made = build(setting, Shape("language_model", 16, 1, 280), [InnerWidths(10, 0), InnerWidths(6, 0)], 0).eval()
+    made = build(setting, Shape("language_model", 16, 1, 280), [InnerWidths(10, 0), InnerWidths(7, 0)], 0).eval()
     tokens = pieces(1, 4)
     with torch.inference_mode():
         torch.testing.assert_close(steps(made, made.start(1, 4), tokens), made.logits(made(tokens)), rtol=0, atol=1e-5)

@@ -255,7 +255,7 @@ def _side(condition: dict[str, Any], side: str) -> str:
     told = condition[side]
     unit = {"ratio": "×", "share": ""}.get(told["effect"], f" {told['unit']}")
     shown = f"{told['estimate']:.4g}{unit}" if told["estimate"] is not None else "no estimate"
-    if told["low"] is not None and told["low"] != told["high"]:
+    if None not in (told["low"], told["high"]) and told["low"] != told["high"]:
         shown += f" [{told['low']:.4g}, {told['high']:.4g}]"
     return shown
 
