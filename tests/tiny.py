@@ -156,7 +156,8 @@ def run_everything(folder: Path) -> None:
         (folder / "measurements/baselines").mkdir(parents=True, exist_ok=True)
         baselines.run(settings, folder / "corpus" / task, folder / "tokens" / task, _at(folder, "baselines", task))
     machine.SIZE, kept = 64, machine.SIZE
-    machine.run(torch.device("cpu"), "quick", folder / "results/machine.json", folder / "measurements/device.json")
+    told = folder / "results/machine.json", folder / "measurements/device.json"
+    machine.run(torch.device("cpu"), "fp32", "quick", *told)
     machine.SIZE = kept
 
 

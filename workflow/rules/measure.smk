@@ -77,13 +77,14 @@ rule machine:
         gpu=GPU,
     params:
         device=SETTINGS.device,
+        precision=SETTINGS.precision,
         edition=SETTINGS.edition,
         code=code_digest("verdict.measure.machine"),
     message:
         "describe the machine and measure its matrix-product peak"
     shell:
-        "python -m verdict.job verdict.measure.machine --device {params.device} --edition {params.edition} --threads {threads}"
-        " --machine {output.machine} --rows {output.rows} 2>&1 | tee {log} >&2"
+        "python -m verdict.job verdict.measure.machine --device {params.device} --precision {params.precision} --edition {params.edition}"
+        " --threads {threads} --machine {output.machine} --rows {output.rows} 2>&1 | tee {log} >&2"
 
 
 # stages of one task and size train models of one shape, so one of them is counted

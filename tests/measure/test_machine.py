@@ -1,0 +1,30 @@
+"""The machine is measured in the precisions that the run computes in, and in no other."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from verdict.files import read_json
+from verdict.measure import machine
+
+
+@pytest.mark.parametrize(
+    ("native", "precision", "expected"),
+    [
+        ({}, "auto", ["fp32"]),  # emulated bf16 takes minutes
+        ({}, "bf16", ["bf16", "fp32"]),
+        ({"avx512_bf16": True}, "auto", ["bf16", "fp32"]),
+        ({"avx512_bf16": True}, "fp32", ["fp32"]),
+    ],
+)
+def test_peaks_are_those_of_fp32_and_of_the_precision_of_the_run(
+    native: dict[str, bool], precision: str, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: native)
+    monkeypatch.setattr(machine, "SIZE", 32)
+    machine.run(torch.device("cpu"), precision, "quick", tmp_path / "machine.json", tmp_path / "device.json")
+    rows = read_json(tmp_path / "device.json")["rows"]
+    assert [row["variant"] for row in rows] == expected
+    assert all(row["metric"] == "matmul_flops_per_second" and row["value"] > 0 for row in rows)
+    assert read_json(tmp_path / "machine.json")["edition"] == "quick"
