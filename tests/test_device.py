@@ -6,7 +6,9 @@ import sys
 import pytest
 import torch
 
-from verdict.device import fp32_products, medium_is_exact, prepare
+from verdict import device
+from verdict.device import choose_precision, fp32_products, medium_is_exact, prepare
+from verdict.errors import UserError
 
 FORKED = """
 import os, signal, sys, torch
@@ -47,3 +49,12 @@ def test_products_in_fp32_stay_exact():
     a, b = (torch.randn(300, 300, generator=torch.Generator().manual_seed(n)) for n in range(2))
     exact = a.double() @ b.double()
     assert ((a @ b).double() - exact).norm() / exact.norm() < 1e-5
+
+
+def test_bf16_without_kernels_for_it_is_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(device, "multiplies_bf16", lambda: False)
+    with pytest.raises(UserError, match="`precision` is bf16, .* write auto or fp32"):
+        choose_precision("bf16", torch.device("cpu"))
+    monkeypatch.setattr(device, "multiplies_bf16", lambda: True)
+    assert choose_precision("bf16", torch.device("cpu")) == "bf16"
+    assert choose_precision("fp32", torch.device("cpu")) == "fp32"

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.performance``: measure, and write performance.md and performance.parquet.
+"""``python -m benchmarks.performance``: measure, and write performance.md, performance.parquet and roofline.svg.
 
     make bench
     python -m benchmarks.performance --sections training generation --out bench
@@ -18,8 +18,9 @@ from typing import Any
 
 from benchmarks.performance import around, fidelity, generation, growth, packing, peak, peers, profile, training, whole
 from benchmarks.performance.contest import FailedError
+from benchmarks.performance.floor import floors, roofline
 from benchmarks.performance.goals import summary, utilisation
-from benchmarks.performance.plan import FULL, QUICK, Plan
+from benchmarks.performance.plan import FULL, PRECISIONS, QUICK, Plan
 from benchmarks.performance.table import Row, Store
 from verdict.errors import UserError, run_command
 from verdict.files import read_json, write_json
@@ -47,7 +48,8 @@ def about(plan: Plan) -> dict[str, Any]:
     """What the figures are measured on and with, as JSON reads it back."""
     told = machine.describe("bench")
     kept = {name: told[name] for name in ("cpu", "cores", "python", "versions", "commit")}
-    return dict(json.loads(json.dumps({**kept, "peers": peers.versions(), "plan": asdict(plan)})))
+    kept.update(peers=peers.versions(), precisions=PRECISIONS, plan=asdict(plan))
+    return dict(json.loads(json.dumps(kept)))
 
 
 def same_run(folder: Path, now: dict[str, Any]) -> None:
@@ -69,6 +71,11 @@ def head(now: dict[str, Any], rows: Sequence[Row]) -> str:
     return f"# Performance\n\n{said}\n\n{summary(rows)}"
 
 
+def follows(rows: Sequence[Row]) -> list[Row]:
+    """What is worked out from the measured rows."""
+    return [*utilisation(rows), *floors(rows)]
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -85,7 +92,10 @@ def main() -> None:
     plan = replace(plan, rounds=given.rounds) if given.rounds else plan
     now = about(plan)
     same_run(given.out, now)
-    run(plan, given.sections, given.out, Store(given.out, utilisation, partial(head, now)))
+    store = Store(given.out, follows, partial(head, now))
+    run(plan, given.sections, given.out, store)
+    if picture := roofline(store.rows()):
+        picture.save(given.out / "roofline.svg")
 
 
 def run(plan: Plan, names: list[str], out: Path, store: Store) -> None:

@@ -7,6 +7,7 @@ from statistics import median
 import torch
 
 from benchmarks.performance.contest import Built, Spec, paired, workers
+from benchmarks.performance.operators import LEVELS
 from benchmarks.performance.plan import PRECISIONS, Plan
 from benchmarks.performance.table import Row, row
 from verdict.device import fp32_products, medium_is_exact
@@ -14,8 +15,8 @@ from verdict.measure.machine import products
 
 SECTION = "peak"
 BEST = "best of all"
-#: bytes copied at once: more than any cache holds
-COPIED = 2**28
+#: bytes copied at once by where they lie: read and written, they are as many as that level holds
+COPIED = {"second cache": LEVELS["second cache"] // 2, "third cache": LEVELS["third cache"] // 2, "memory": 2**28}
 
 
 def parts(plan: Plan) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
@@ -50,9 +51,9 @@ def _medium(call: Callable[[], object]) -> None:
 
 
 def copying() -> Built:
-    """A worker that copies memory."""
-    source = torch.ones(COPIED, dtype=torch.uint8)
-    return {"copy": partial(torch.empty_like(source).copy_, source)}, {}
+    """A worker that copies blocks of each size."""
+    sources = {name: torch.ones(size, dtype=torch.uint8) for name, size in COPIED.items()}
+    return {name: partial(torch.empty_like(source).copy_, source) for name, source in sources.items()}, {}
 
 
 def _products(precision: str, plan: Plan) -> list[Row]:
@@ -75,7 +76,11 @@ def _products(precision: str, plan: Plan) -> list[Row]:
 
 def _memory(plan: Plan) -> list[Row]:
     with workers({"": Spec(copying, (), plan.threads)}) as made:
-        seconds = paired(made[""].asks(), plan.rounds)["copy"]
-    rates = [2 * COPIED / value for value in seconds]
-    note = f"{COPIED // 2**20} MiB, read and written"
-    return [row(SECTION, "memory", "copy", "bytes per second", rates, "B/s", threads=plan.threads, note=note)]
+        found = paired(made[""].asks(), plan.rounds)
+    return [
+        row(
+            SECTION, "copy", name, "bytes per second", [2 * COPIED[name] / value for value in seconds], "B/s",
+            threads=plan.threads, note=f"{COPIED[name] / 2**20:g} MiB, read and written",
+        )
+        for name, seconds in found.items()
+    ]  # fmt: skip

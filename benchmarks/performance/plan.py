@@ -4,12 +4,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
+
 from benchmarks.performance.contest import cores
 from benchmarks.performance.sizes import Size
+from verdict.device import choose_precision
 from verdict.models.settings import Family
 
 FAMILIES: tuple[Family, ...] = ("language_model", "encoder_decoder", "masked_encoder")
-PRECISIONS = ("fp32", "bf16")
+#: the precision that the pipeline chooses by itself: bf16 where the processor multiplies it natively
+CHOSEN = choose_precision("auto", torch.device("cpu"))
+#: what is timed; bf16 that a processor has to emulate is nobody's choice
+PRECISIONS = tuple(dict.fromkeys(("fp32", CHOSEN)))
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
-"""Where the time of a training step goes, by kinds of operators: what keeps it from the peak."""
+"""Where a training step's time goes by kinds of operators, and what they have to do: what keeps it from the peak."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from statistics import median
 
 import torch
 from torch.profiler import ProfilerActivity
 
-from benchmarks.performance import sizes
+from benchmarks.performance import operators, sizes
 from benchmarks.performance.contest import Built, tell
 from benchmarks.performance.plan import PRECISIONS, Plan
 from benchmarks.performance.sizes import OURS, Size
@@ -27,6 +29,8 @@ KINDS = {
     "copies and casts": ("copy", "clone", "cat", "to_copy", "contiguous", "zero", "fill", "empty"),
 }
 OTHER = "point by point and the rest"
+WHOLE = "the whole step"
+PRODUCTS = "its matrix products by themselves"
 
 
 def parts(plan: Plan) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
@@ -43,27 +47,51 @@ def kind_of(operator: str) -> str:
 
 
 def profiled(name: str, size: Size, precision: str) -> Built:
-    """A worker that only profiles some steps: seconds of the CPU in each kind of operators."""
+    """A worker that only looks at some steps: the seconds of a step and of its products alone, and for each kind its
+    FLOPs, its bytes, and its seconds of the calling thread."""
     step = sizes.ours(name, size, precision)[0]["step"]
     step()
+    whole = median(_timed(step) for _ in range(2 * STEPS))
     with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as found:
         for _ in range(STEPS):
             step()
     seconds: Counter[str] = Counter()
     for event in found.key_averages():
         seconds[kind_of(event.key)] += event.self_cpu_time_total / 1e6 / STEPS
-    return {}, dict(seconds)
+    with operators.Counter(kind_of) as counter:
+        step()
+    work = {kind: {"flops": one.flops, **one.moved} for kind, one in counter.work.items()}
+    return {}, {"seconds": dict(seconds), "work": work, "whole": whole, "products": counter.seconds_of_products()}
+
+
+def _timed(step: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    step()
+    return time.perf_counter() - begun
 
 
 def shares(size: Size, precision: str, plan: Plan) -> list[Row]:
-    """Each kind's share of a step's time."""
+    """Each kind's share of a step's time, and its FLOPs and bytes."""
     columns = {"precision": precision, "threads": plan.threads, **size.columns}
     found = []
     for name in OURS:
-        seconds = tell(profiled, name, size, precision, threads=plan.threads)
-        whole = sum(seconds.values())
+        told = tell(profiled, name, size, precision, threads=plan.threads)
+        mine = partial(row, SECTION, name, **columns)
+        whole = sum(told["seconds"].values())
         found += [
-            row(SECTION, name, kind, "share of the step", [value / whole], "share", **columns)
-            for kind, value in sorted(seconds.items(), key=lambda one: -one[1])
+            mine(kind, "share of the step", [value / whole], "share")
+            for kind, value in sorted(told["seconds"].items(), key=lambda one: -one[1])
         ]
+        found += [
+            mine(WHOLE, "seconds per step", [told["whole"]], "s"),
+            mine(PRODUCTS, "seconds per step", [told["products"]], "s", note="each repeated, its operands in cache"),
+        ]
+        for kind, work in told["work"].items():
+            found += [
+                mine(kind, "FLOPs per step", [value], "FLOP")
+                if what == "flops"
+                else mine(kind, "bytes per step", [value], "B", note=what)
+                for what, value in work.items()
+                if value
+            ]
     return found

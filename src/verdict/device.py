@@ -23,15 +23,23 @@ def choose_device(wanted: str) -> torch.device:
 
 def choose_precision(wanted: str, device: torch.device) -> str:
     """``auto`` is bf16 where the device multiplies it natively (twice as fast or more for both architectures; see
-    benchmarks/), else fp32."""
+    benchmarks/), else fp32. Raises ``UserError`` for bf16 on a processor without kernels for it."""
     if wanted not in ("auto", "fp32", "bf16"):
         raise UserError(f"`precision` is '{wanted}'; write auto, fp32 or bf16")
+    if wanted == "bf16" and device.type == "cpu" and not multiplies_bf16():
+        raise UserError("`precision` is bf16, for which this processor has no kernels; write auto or fp32")
     if wanted != "auto":
         return wanted
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     native = torch.cpu.get_capabilities()
     return "bf16" if native.get("avx512_bf16") or native.get("amx_bf16") or native.get("arm_bf16") else "fp32"
+
+
+def multiplies_bf16() -> bool:
+    """Whether oneDNN has kernels in bf16 for this CPU. Without them torch has no LSTM, and products that take a thousand
+    times as long."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
@@ -70,7 +78,7 @@ def prepare(threads: int) -> None:
         torch.use_deterministic_algorithms(True, warn_only=True)
         # nothing here reads memory that it has not written, and filling it costs 3 to 6 % of a small step
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    elif torch.ops.mkldnn._is_mkldnn_bf16_supported() and medium_is_exact(torch.device("cpu")):
+    elif multiplies_bf16() and medium_is_exact(torch.device("cpu")):
         # oneDNN instead of MKL, which on some processors is half as fast; it may round its factors where they have
         # instructions for that, and then is not taken
         torch.set_float32_matmul_precision("medium")

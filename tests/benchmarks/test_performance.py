@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from benchmarks.performance import __main__ as command
-from benchmarks.performance import contest, generation, goals, peers, sizes, table
+from benchmarks.performance import contest, floor, generation, goals, operators, peers, profile, sizes, table
 from benchmarks.performance.contest import FailedError, Spec
-from benchmarks.performance.plan import QUICK
+from benchmarks.performance.plan import CHOSEN, QUICK
 from benchmarks.performance.sizes import Size
 from benchmarks.performance.table import Row, Store
+from verdict.device import multiplies_bf16
 from verdict.errors import UserError
 from verdict.models.sizes import count
 
@@ -173,7 +174,7 @@ def test_a_peer_that_computes_something_else_is_refused(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(("name", "family", "attention"), [case for name in peers.PEERS for case in known(name)])
 def test_every_peer_trains(name: str, family: Any, attention: str):
-    for way in peers.ways(peers.PEERS[name], "bf16"):
+    for way in peers.ways(peers.PEERS[name], CHOSEN):
         if way.shipped or way.attention == attention:
             calls, facts = peers.train(name, tiny(family), way)
             calls["step"]()
@@ -192,6 +193,80 @@ def test_every_peer_trains(name: str, family: Any, attention: str):
 def test_generate_with_our_weights_gives_our_pieces(name: str, family: Any, attention: str, beams: int):
     told = generation.check(name, tiny(family), beams)[1]
     assert told["equal"] >= generation.EQUAL
+
+
+@pytest.mark.parametrize("name", sizes.OURS)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_operators_of_a_step_do_the_work_that_the_model_counts(name: str, precision: str):
+    if precision == "bf16" and not multiplies_bf16():
+        pytest.skip("no kernels in bf16 here")
+    size = Size("language_model", width=32, length=24, layers=2, heads=2, vocabulary=60, tokens=96)
+    told = profile.profiled(name, size, precision)[1]
+    counted = sum(one["flops"] for one in told["work"].values())
+    assert counted == pytest.approx(sizes.ours(name, size, precision)[1]["flops"], rel=0.03)
+    assert told["products"] > 0
+    weights = 4 * count(sizes.model(name, size))["total"]
+    # the optimizer reads weights, gradients and two moments, and writes three of them
+    moved = {kind: sum(value for what, value in one.items() if what != "flops") for kind, one in told["work"].items()}
+    assert 7 * weights <= moved["optimizer and clipping"] <= 12 * weights
+    assert set(moved) >= {"matrix products", "embedding", "softmax and loss"}
+    assert ("recurrent kernel" in moved) == (name != "transformer")
+
+
+def test_work_of_an_operator_is_counted_once_and_views_are_free():
+    a, b = torch.ones(8, 4), torch.ones(4, 16)
+    with operators.Counter(lambda name: name) as counter:
+        a.t().reshape(32)[:3].unsqueeze(0)
+        torch.mm(a, b)
+        torch.mm(a, b)
+        a.add_(torch.ones(1).expand(8, 4))
+    assert counter.work["aten::mm"].flops == 2 * 2 * 8 * 4 * 16
+    assert sum(counter.work["aten::mm"].moved.values()) == 2 * 4 * (8 * 4 + 4 * 16 + 8 * 16)
+    assert sum(counter.work["aten::add_"].moved.values()) == 4 * (32 + 1 + 32)
+    assert "aten::view" not in counter.work
+    assert [times for _, times in counter.products.values()] == [2]
+    assert [operators.level(size) for size in (1, 2**20, 2**20 + 1, 2**25)] == [
+        "second cache", "second cache", "third cache", "memory"
+    ]  # fmt: skip
+
+
+def profiles() -> list[Row]:
+    """A step of 1 s: a kind bound by its FLOPs, one bound by its bytes."""
+    at: dict[str, Any] = {"precision": "fp32", "width": 8}
+    return [
+        Row("peak", "matrix product", "best of all", "FLOPs per second", 200.0, "FLOP/s", precision="fp32"),
+        Row("peak", "copy", "memory", "bytes per second", 10.0, "B/s"),
+        Row("peak", "copy", "third cache", "bytes per second", 20.0, "B/s"),
+        Row("profile", "lstm", profile.WHOLE, "seconds per step", 1.0, "s", **at),
+        Row("profile", "lstm", profile.PRODUCTS, "seconds per step", 0.75, "s", **at),
+        Row("profile", "lstm", "matrix products", "FLOPs per step", 100.0, "FLOP", **at),
+        Row("profile", "lstm", "matrix products", "bytes per step", 2.0, "B", note="memory", **at),
+        Row("profile", "lstm", "norms", "bytes per step", 1.0, "B", note="memory", **at),
+        Row("profile", "lstm", "norms", "bytes per step", 2.0, "B", note="third cache", **at),
+    ]
+
+
+def test_floor_is_the_larger_of_computing_and_moving_for_each_kind():
+    found = {(one.contestant, one.metric): one for one in floor.floors(profiles())}
+    assert found["matrix products", "share of the step"].value == pytest.approx(0.5)
+    assert found["matrix products", "share of the step"].note == "bound by its FLOPs"
+    assert found["norms", "share of the step"].value == pytest.approx(0.2)
+    assert found["norms", "share of the step"].note == "bound by its bytes"
+    assert found[profile.WHOLE, "share of the step"].value == pytest.approx(0.7)
+    assert found[profile.PRODUCTS, "share of the step"].value == pytest.approx(0.75)
+    assert found[profile.WHOLE, "utilisation at the floor"].value == pytest.approx(0.5 / 0.7)
+    assert floor.floors(profiles()[1:]) == []  # no peak, no floor
+
+
+def test_roofline_shows_each_step_below_the_roofs(tmp_path: Path):
+    chart = floor.roofline(profiles())
+    assert chart is not None
+    roofs, steps = (layer["data"]["values"] for layer in chart.to_dict()["layer"])
+    assert steps == [{"intensity": 20.0, "rate": 100.0, "architecture": "lstm", "at": "fp32, width 8"}]
+    assert max(one["rate"] for one in roofs) == 200.0
+    chart.save(tmp_path / "roofline.svg")
+    assert "<svg" in (tmp_path / "roofline.svg").read_text(encoding="utf-8")
+    assert floor.roofline(profiles()[:3]) is None
 
 
 def test_utilisation_is_read_against_the_best_product_of_the_same_precision():

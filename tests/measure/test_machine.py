@@ -13,7 +13,6 @@ from verdict.measure import machine
     ("native", "precision", "expected"),
     [
         ({}, "auto", ["fp32"]),  # emulated bf16 takes minutes
-        ({}, "bf16", ["bf16", "fp32"]),
         ({"avx512_bf16": True}, "auto", ["bf16", "fp32"]),
         ({"avx512_bf16": True}, "fp32", ["fp32"]),
     ],

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tiny import ARCHITECTURES, FAMILIES, model, pieces
 
-from verdict.device import fp32_products, medium_is_exact
+from verdict.device import fp32_products, medium_is_exact, multiplies_bf16
 from verdict.models import families
 from verdict.models.families import EncoderDecoder, InnerWidths, Model, build, reorder
 from verdict.models.settings import Shape
@@ -26,6 +26,8 @@ def arithmetic(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         if not medium_is_exact(torch.device("cpu")):
             pytest.skip("oneDNN rounds here")
         monkeypatch.setattr(families, "SMALL", 0)
+    if request.param == "bf16" and not multiplies_bf16():
+        pytest.skip("no kernels in bf16 here")
     with (
         fp32_products("medium" if through_onednn else "highest"),
         torch.autocast("cpu", torch.bfloat16, enabled=request.param == "bf16"),

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.performance import sizes
+from benchmarks.performance.plan import CHOSEN
 from benchmarks.performance.sizes import Size
 from verdict.device import autocast
 from verdict.measure.work import pieces_of
@@ -28,8 +29,6 @@ from verdict.training.objectives import OBJECTIVES
 
 #: largest relative difference of two losses that count as equal (fp32, sums in another order)
 TOLERANCE = 1e-5
-#: the precision that the pipeline chooses by itself on a processor that multiplies it natively
-CHOSEN = "bf16"
 
 
 @dataclass(frozen=True)
