@@ -53,7 +53,7 @@ def test_products_in_fp32_stay_exact():
 
 def test_bf16_without_kernels_for_it_is_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(device, "multiplies_bf16", lambda: False)
-    with pytest.raises(UserError, match="`precision` is bf16, .* write auto or fp32"):
+    with pytest.raises(UserError, match=r"`precision` is bf16, .* write auto or fp32"):
         choose_precision("bf16", torch.device("cpu"))
     monkeypatch.setattr(device, "multiplies_bf16", lambda: True)
     assert choose_precision("bf16", torch.device("cpu")) == "bf16"

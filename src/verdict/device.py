@@ -37,8 +37,8 @@ def choose_precision(wanted: str, device: torch.device) -> str:
 
 
 def multiplies_bf16() -> bool:
-    """Whether oneDNN has kernels in bf16 for this CPU. Without them torch has no LSTM, and products that take a thousand
-    times as long."""
+    """Whether oneDNN has kernels in bf16 for this CPU; without them torch has no LSTM in bf16, and its products take a
+    thousand times as long."""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
