@@ -146,7 +146,7 @@ def test_bytes_are_taken_as_they_are_even_if_the_server_calls_them_compressed(se
     assert fetch(web(server), tmp_path, pause=0).path.read_bytes() == DATA
 
 
-@pytest.mark.parametrize("called", [f"{sha(DATA)}-corpus.bin", "corpus.bin"])
+@pytest.mark.parametrize("called", [f"{sha(DATA)}-corpus.bin", "corpus.bin"], ids=["by hash", "by name"])
 @pytest.mark.parametrize("kind", ["folder", "file:", "http"])
 def test_a_mirror_goes_before_the_origin(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: str, kind: str
