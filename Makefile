@@ -24,7 +24,7 @@ verdict: setup
 	$(BIN)/snakemake --cores all
 
 test: setup-dev check
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --no-loadscope-reorder
 
 check: setup-dev
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from statistics import median
 import torch
 import torch.nn.functional as F
 
-from verdict.device import prepare
+from verdict.device import multiplies_bf16, prepare
 from verdict.measure.timing import rounds
 from verdict.models.mixers.attention import written_out
 
@@ -31,7 +31,7 @@ def main() -> None:
         "fused": partial(F.scaled_dot_product_attention, is_causal=True),
     }
     print("| precision | length | written out | fused | fused / written out |\n|---|---|---|---|---|")
-    for dtype in (torch.float32, torch.bfloat16):
+    for dtype in (torch.float32, torch.bfloat16) if multiplies_bf16() else (torch.float32,):
         for length in (16, 64, 128, 256, 512, 1024, 2048):
             q = torch.randn(4096 // length, 4, length, 32, dtype=dtype, requires_grad=True)
             seconds: dict[str, list[float]] = {name: [] for name in ways}

@@ -53,7 +53,7 @@ def small(architecture: str, **training: Any) -> Job:
 
 
 def large_enough(architecture: str) -> Job:
-    told = {"learning_rate": 5e-3, "budget_tokens": 200_000, "batch_tokens": 1024, "warmup_steps": 30, "validations": 4}
+    told = {"learning_rate": 3e-3, "budget_tokens": 300_000, "batch_tokens": 1024, "warmup_steps": 30, "validations": 4}
     job = replace(small(architecture, **told), width=48, parameters=120_000)
     return replace(job, architecture=tiny.ARCHITECTURES[architecture])
 
@@ -91,7 +91,7 @@ def test_both_architectures_learn_to_read_backwards(architecture: str, tokens: P
             for row, said in enumerate(found):
                 right += said == batch["target"][row, : batch["target_lengths"][row] - 1].tolist()
                 total += 1
-    assert right / total > 0.6
+    assert right / total > 0.8
 
 
 def test_a_run_leaves_what_it_says_and_no_checkpoint(tokens: Path, tmp_path: Path):
