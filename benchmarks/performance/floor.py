@@ -97,8 +97,8 @@ def roofline(rows: Sequence[Row]) -> alt.LayerChart | None:
         for level, bandwidth in bandwidths.items()
         for at in sorted({*reach, peak_rate / bandwidth})
     ]  # fmt: skip
-    x = alt.X("intensity:Q", scale=alt.Scale(type="log"), title="FLOPs per byte read or written")
-    y = alt.Y("rate:Q", scale=alt.Scale(type="log"), title="FLOPs per second", axis=alt.Axis(format=".1s"))
+    x = alt.X("intensity:Q", scale=alt.Scale(type="log", nice=False), title="FLOPs per byte read or written")
+    y = alt.Y("rate:Q", scale=alt.Scale(type="log", nice=False), title="FLOPs per second", axis=alt.Axis(format=".1s"))
     lines = alt.Chart(alt.Data(values=roofs)).mark_line(color="#8a8f98").encode(
         x=x, y=y, strokeDash=alt.StrokeDash("roof:N", title="roof of the machine")
     )  # fmt: skip
