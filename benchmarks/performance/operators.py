@@ -18,6 +18,8 @@ from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 #: where an operator's tensors lie at best: bytes of its tensors together, at most
 LEVELS = {"second cache": 2**20, "third cache": 2**24, "memory": 2**63}
+#: they touch of their first argument what they are told to, and leave the rest
+PICKING = ("gather", "scatter_", "embedding", "index", "index_put_")
 RECURRENT = "mkldnn_rnn_layer"
 ATTENTION = "_scaled_dot_product_flash_attention_for_cpu"
 #: seconds that the products of one shape are repeated for
@@ -40,9 +42,9 @@ def level(size: int) -> str:
 class Counter(TorchDispatchMode):
     """Counts the work of every operator while it is active, by ``kind_of`` its name.
 
-    Bytes are those of the tensors read and written, each once, as if an operator left nothing to read twice; views
-    move nothing. A recurrent kernel reads its recurrent weights again at every position, as each waits for the last.
-    ``products`` holds a call of each shape of matrix product and how often it was made.
+    Bytes are those of the tensors read and written, each once, as if an operator left nothing to read twice; views and
+    memory that is not filled move nothing. A recurrent kernel reads its recurrent weights again at every position, as
+    each waits for the last. ``products`` holds a call of each shape of matrix product and how often it was made.
     """
 
     def __init__(self, kind_of: Callable[[str], str]) -> None:
@@ -60,7 +62,7 @@ class Counter(TorchDispatchMode):
     def _count(self, func: Any, args: Any, kwargs: dict[str, Any], result: Any) -> None:
         name = func.overloadpacket.__name__
         work = self.work[self.kind_of(func._schema.name)]
-        moved = sum(_sizes((args, kwargs, result if result is not None else _changed(func, args))))
+        moved = _moved(func, name, args, kwargs, result)
         work.moved[level(moved)] += moved
         if name.startswith(RECURRENT):
             flops, again = _recurrent(name, args)
@@ -103,6 +105,17 @@ def _sizes(nest: Any) -> Iterator[int]:
     """Bytes of each tensor; what is read again and again by a stride of 0 counts once."""
     for one in _tensors(nest):
         yield prod(size for size, step in zip(one.shape, one.stride(), strict=True) if step) * one.element_size()
+
+
+def _moved(func: Any, name: str, args: Any, kwargs: dict[str, Any], result: Any) -> int:
+    """Bytes that an operator reads and writes."""
+    if "empty" in name:
+        return 0
+    if name in PICKING:
+        # picked out: read and written; or written in the place of what was there
+        picked = sum(_sizes(args[-1:])) if name.endswith("_") else 2 * sum(_sizes(result))
+        return sum(_sizes((args[1:], kwargs))) + picked
+    return sum(_sizes((args, kwargs, result if result is not None else _changed(func, args))))
 
 
 def _changed(func: Any, args: Any) -> list[Any]:

@@ -225,6 +225,11 @@ def test_work_of_an_operator_is_counted_once_and_views_are_free():
     assert sum(counter.work["aten::add_"].moved.values()) == 4 * (32 + 1 + 32)
     assert "aten::view" not in counter.work
     assert [times for _, times in counter.products.values()] == [2]
+    with operators.Counter(lambda name: name) as counter:
+        torch.zeros(1000, 8).gather(1, torch.zeros(5, 1, dtype=torch.int64))
+        a.new_empty(1000)
+    assert sum(counter.work["aten::gather"].moved.values()) == 5 * 8 + 2 * 5 * 4
+    assert sum(counter.work["aten::new_empty"].moved.values()) == 0
     assert [operators.level(size) for size in (1, 2**20, 2**20 + 1, 2**25)] == [
         "second cache", "second cache", "third cache", "memory"
     ]  # fmt: skip

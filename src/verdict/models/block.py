@@ -33,7 +33,8 @@ class FeedForward(nn.Module):
         nn.init.zeros_(self.down.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down(self.up(x).relu_())
+        # in place on a matrix: on a view, as linear layers of more dimensions return, backward would copy it thrice
+        return self.down(self.up(x.flatten(0, -2)).relu_()).view(x.shape)
 
 
 class Block(nn.Module):
