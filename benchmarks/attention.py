@@ -1,45 +1,56 @@
-"""Attention written out as products against torch's fused kernel on this machine's CPU: forward and backward, causal,
-4 heads of width 32, 4,096 positions a batch, one thread; the ways take turns. In fp32 with products through oneDNN
-where it is exact, as training sets it.
+"""Attention written out as products against torch's fused kernel: training steps of a Transformer that does either,
+causal (a language model) and not (a masked encoder); the ways take turns. By itself the fused kernel looks better than
+it is in a model, where its inputs are strided and its gradients come from elsewhere.
 
-    python benchmarks/attention.py
+    python -m benchmarks.attention [--threads 2]
 """
 
+import argparse
+from collections.abc import Callable
 from functools import partial
-from statistics import median
+from unittest.mock import patch
 
 import torch
-import torch.nn.functional as F
 
-from verdict.device import multiplies_bf16, prepare
+from benchmarks.performance import sizes
+from benchmarks.performance.plan import PRECISIONS
+from benchmarks.performance.sizes import Size
+from benchmarks.performance.table import ratios
+from verdict.device import prepare
 from verdict.measure.timing import rounds
-from verdict.models.mixers.attention import written_out
+from verdict.models.mixers import attention
+
+#: query × key positions up to which attention is written out: all, and none
+WAYS = {"written out": 1 << 60, "fused": 0}
+ROUNDS = 9
 
 
-def step(way, q: torch.Tensor) -> None:
-    """One forward and backward pass."""
-    way(q, q, q).float().sum().backward()
-    q.grad = None
+def stepping(step: Callable[[], object], bound: int) -> None:
+    """One training step with attention written out up to a bound."""
+    with patch.object(attention, "_better_written_out", lambda dtype, causal: bound):
+        step()
 
 
 def main() -> None:
-    """Print a Markdown table of medians and of the median ratio within a round."""
-    prepare(1)
+    """Print a Markdown table: how many times as fast a step is with attention written out, and the 95 % interval."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.attention", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--threads", type=int, default=1)
+    prepare(parser.parse_args().threads)
     cpu = torch.device("cpu")
-    ways = {
-        "written out": partial(written_out, mask=None, causal=True),
-        "fused": partial(F.scaled_dot_product_attention, is_causal=True),
-    }
-    print("| precision | length | written out | fused | fused / written out |\n|---|---|---|---|---|")
-    for dtype in (torch.float32, torch.bfloat16) if multiplies_bf16() else (torch.float32,):
-        for length in (16, 64, 128, 256, 512, 1024, 2048):
-            q = torch.randn(4096 // length, 4, length, 32, dtype=dtype, requires_grad=True)
-            seconds: dict[str, list[float]] = {name: [] for name in ways}
-            for _, name, taken in rounds({name: partial(step, way, q) for name, way in ways.items()}, 7, cpu):
-                seconds[name].append(taken)
-            ratio = median(b / a for a, b in zip(seconds["written out"], seconds["fused"], strict=True))
-            cells = " | ".join(f"{median(values) * 1000:.1f} ms" for values in seconds.values())
-            print(f"| {str(dtype).removeprefix('torch.')} | {length} | {cells} | {ratio:.2f} |", flush=True)
+    print("| model | precision | width | length | written out over fused |\n|---|---|---|---|---|", flush=True)
+    for precision in PRECISIONS:
+        for family in ("language_model", "masked_encoder"):
+            for width, length in ((w, n) for w in (128, 256) for n in (32, 64, 128, 256, 512, 1024, 2048)):
+                step = sizes.ours("transformer", Size(family, width, length), precision)[0]["step"]  # type: ignore[arg-type]
+                calls = {name: partial(stepping, step, bound) for name, bound in WAYS.items()}
+                seconds: dict[str, list[float]] = {name: [] for name in WAYS}
+                for _, name, taken in rounds(calls, ROUNDS, cpu):
+                    seconds[name].append(taken)
+                one = ratios("attention", "written out", "fused", seconds["written out"], seconds["fused"])
+                found = f"{one.value:.2f} ({one.low:.2f}–{one.high:.2f})"
+                print(f"| {family} | {precision} | {width} | {length} | {found} |", flush=True)
 
 
 if __name__ == "__main__":

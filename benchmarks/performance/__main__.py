@@ -18,8 +18,9 @@ from typing import Any
 
 from benchmarks.performance import around, fidelity, generation, growth, packing, peak, peers, profile, training, whole
 from benchmarks.performance.contest import FailedError
+from benchmarks.performance.figures import overview
 from benchmarks.performance.floor import floors, roofline
-from benchmarks.performance.goals import summary, utilisation
+from benchmarks.performance.goals import utilisation
 from benchmarks.performance.plan import FULL, PRECISIONS, QUICK, Plan
 from benchmarks.performance.table import Row, Store
 from verdict.errors import UserError, run_command
@@ -64,13 +65,6 @@ def same_run(folder: Path, now: dict[str, Any]) -> None:
         )
 
 
-def head(now: dict[str, Any], rows: Sequence[Row]) -> str:
-    """What stands above the tables."""
-    versions = ", ".join(f"{name} {version}" for name, version in {**now["versions"], **now["peers"]}.items())
-    said = f"{now['cpu']}, {now['cores']} cores; {now['plan']['rounds']} rounds; commit {now['commit']}; {versions}"
-    return f"# Performance\n\n{said}\n\n{summary(rows)}"
-
-
 def follows(rows: Sequence[Row]) -> list[Row]:
     """What is worked out from the measured rows."""
     return [*utilisation(rows), *floors(rows)]
@@ -92,7 +86,7 @@ def main() -> None:
     plan = replace(plan, rounds=given.rounds) if given.rounds else plan
     now = about(plan)
     same_run(given.out, now)
-    store = Store(given.out, follows, partial(head, now))
+    store = Store(given.out, follows, partial(overview, now))
     run(plan, given.sections, given.out, store)
     if picture := roofline(store.rows()):
         picture.save(given.out / "roofline.svg")

@@ -23,6 +23,10 @@ Ask = Callable[[int], float]
 #: seconds between turns: OpenMP's threads spin for a moment after their work, on the next one's cores
 PAUSE = 0.02
 
+#: a first step of more seconds than this needs no calibration; and if it is as many times as long as the shortest one,
+#: a few rounds show what there is to see
+LONG, MANY_TIMES, FEW = 1.0, 5, 2
+
 #: imported once; every worker is a fork of the process that has
 PRELOADED = ("torch", "polars", "verdict.measure.work", "benchmarks.performance.peers.preload")
 
@@ -151,15 +155,24 @@ def together(helpers: Sequence[Worker], name: str) -> Ask:
 
 
 def paired(contestants: Mapping[Name, Ask], rounds: int) -> dict[Name, list[float]]:
-    """Seconds per step by contestant, one a round, after one step to warm up and one to calibrate."""
-    repeats = {}
-    for name, ask in contestants.items():
-        ask(1)
-        repeats[name] = max(1, round(SHORTEST / max(1e-9, ask(1))))
+    """Seconds per step by contestant, one a round, after one step to warm up and, of short ones, one to calibrate.
+
+    Of a contestant that is many times as slow as the fastest only the first rounds.
+    """
+    first = {name: ask(1) for name, ask in contestants.items()}
+    repeats = {
+        name: 1 if first[name] > LONG else max(1, round(SHORTEST / max(1e-9, ask(1))))
+        for name, ask in contestants.items()
+    }
+    most = {
+        name: FEW if seconds > max(LONG, MANY_TIMES * min(first.values())) else rounds
+        for name, seconds in first.items()
+    }
     found: dict[Name, list[float]] = {name: [] for name in contestants}
-    for _, name in turns(list(contestants), rounds):
-        time.sleep(PAUSE)
-        found[name].append(contestants[name](repeats[name]))
+    for number, name in turns(list(contestants), rounds):
+        if number < most[name]:
+            time.sleep(PAUSE)
+            found[name].append(contestants[name](repeats[name]))
     return found
 
 

@@ -73,14 +73,19 @@ def row(section: str, model: str, contestant: str, metric: str, values: Sequence
 
 
 def ratios(section: str, ours: str, other: str, mine: Sequence[float], theirs: Sequence[float], **more: Any) -> Row:
-    """How many times as fast as the other a contestant is, round by round, from the seconds of both."""
-    values = [b / a for a, b in zip(mine, theirs, strict=True)]
+    """How many times as fast as the other a contestant is, from the seconds of both in the rounds that both have."""
+    values = [b / a for a, b in zip(mine, theirs, strict=False)]
     return row(section, ours, other, "times as fast as", values, "ratio", **more)
 
 
 def frame(rows: Iterable[Row]) -> pl.DataFrame:
     """Rows as a table."""
     return pl.DataFrame([asdict(one) for one in rows], schema=SCHEMA)
+
+
+def read(path: Path) -> list[Row]:
+    """The rows of a performance.parquet."""
+    return [Row(**one) for one in pl.read_parquet(path).to_dicts()]
 
 
 def markdown(table: pl.DataFrame) -> str:

@@ -120,10 +120,20 @@ def test_contestants_take_turns_with_as_many_steps_as_fill_a_turn():
 
     found = contest.paired({"slow": contestant("slow", 1.0), "fast": contestant("fast", 0.01)}, 2)
     assert asked == [
-        *[("slow", 1)] * 2, *[("fast", 1)] * 2,
+        *[("slow", 1), ("fast", 1)] * 2,
         ("slow", 1), ("fast", 5), ("fast", 5), ("slow", 1),
     ]  # fmt: skip
     assert found == {"slow": [1.0, 1.0], "fast": [0.01, 0.01]}
+
+
+def test_what_is_many_times_as_slow_takes_part_in_the_first_rounds_alone():
+    taken = {"fast": 2.0, "slower": 9.0, "slowest": 11.0}
+    asked: list[str] = []
+    found = contest.paired({name: lambda _, name=name: (asked.append(name), taken[name])[1] for name in taken}, 3)
+    assert {name: len(values) for name, values in found.items()} == {"fast": 3, "slower": 3, "slowest": 2}
+    assert asked[:3] == list(taken)  # none is calibrated
+    compared = table.ratios("section", "fast", "slowest", found["fast"], found["slowest"])
+    assert (compared.value, compared.rounds, compared.low) == (5.5, 2, None)
 
 
 @pytest.mark.parametrize("family", list(sizes.OBJECTIVES))

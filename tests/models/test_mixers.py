@@ -129,6 +129,9 @@ def test_reversing_rows_twice_is_nothing_and_leaves_padding_where_it_is():
     assert torch.equal(reverse_rows(once, lengths), x)
     assert torch.equal(once[1, 3:], x[1, 3:])
     assert torch.equal(once[1, :3], x[1, :3].flip(0))
+    x.requires_grad_()
+    assert torch.autograd.gradcheck(lambda given: reverse_rows(given, lengths).sin(), x)
+    assert torch.autograd.gradgradcheck(lambda given: reverse_rows(given, lengths).sin(), x)
 
 
 def rotated(x: torch.Tensor, position: int) -> torch.Tensor:
@@ -228,17 +231,28 @@ def test_the_written_out_products_are_torchs_fused_attention(causal: bool, maske
     torch.testing.assert_close(half.double(), fused, rtol=0, atol=0.05)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_where_the_path_changes_the_function_does_not(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype):
-    for name in ("IN_FP32", "IN_BF16"):
-        monkeypatch.setattr(attention, name, 8 * 8)
-    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "medium")
+@pytest.mark.parametrize(
+    ("dtype", "causal", "level", "bound"),
+    [
+        (torch.float32, True, "medium", "IN_FP32"),
+        (torch.float32, True, "highest", "IN_CAUSAL_FP32"),
+        (torch.float32, False, "highest", "IN_FP32"),
+        (torch.bfloat16, True, "highest", "IN_BF16"),
+    ],
+)
+def test_where_the_path_changes_the_function_does_not(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, causal: bool, level: str, bound: str
+):
+    for name in ("IN_FP32", "IN_CAUSAL_FP32", "IN_BF16"):
+        monkeypatch.setattr(attention, name, 8 * 8 if name == bound else 0)
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: level)
     ways, way = [], attention.written_out
     monkeypatch.setattr(attention, "written_out", lambda *given: ways.append(given) or way(*given))
     q, k, v = (values(1, 1, 9, 2, seed=i).to(dtype) for i in range(3))
-    whole = attend(q, k, v, causal=True)
+    hidden = torch.arange(9)[None] < 8  # so that eight keys are seen either way
+    whole = attend(q, k, v, None if causal else hidden, causal)
     assert not ways
-    part = attend(*(x[:, :, :8] for x in (q, k, v)), causal=True)
+    part = attend(*(x[:, :, :8] for x in (q, k, v)), causal=causal)
     assert len(ways) == 1
     torch.testing.assert_close(whole[:, :, :8], part, rtol=0, atol=1e-6 if dtype == torch.float32 else 0.02)
 

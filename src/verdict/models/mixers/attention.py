@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from verdict.device import fp32_products
 from verdict.models.mixers.base import Mixer
 
-#: query × key positions up to which written-out products beat torch's fused kernel on a CPU: in bf16, and in fp32 where
-#: products take oneDNN (``device.prepare``)
-IN_BF16, IN_FP32 = 2048 * 2048, 512 * 512
+#: query × key positions up to which written-out products beat torch's fused kernel on a CPU: in bf16, in fp32, and in
+#: causal fp32 where products do not take oneDNN (``device.prepare``), as the fused kernel skips what causality hides
+IN_BF16, IN_FP32, IN_CAUSAL_FP32 = 2048 * 2048, 512 * 512, 64 * 64
 
 
 class Cache(NamedTuple):
@@ -48,16 +48,16 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: 
     (``benchmarks/attention.py`` measures both); each gets the better one of the same function.
     """
     single = q.shape[2] == 1  # as in generation
-    if q.device.type == "cpu" and not single and q.shape[2] * k.shape[2] <= _better_written_out(q.dtype):
+    if q.device.type == "cpu" and not single and q.shape[2] * k.shape[2] <= _better_written_out(q.dtype, causal):
         return written_out(q, k, v, mask, causal)
     with fp32_products("highest") if single else contextlib.nullcontext():
         return F.scaled_dot_product_attention(q, k, v, None if mask is None else mask[:, None, None, :], 0.0, causal)
 
 
-def _better_written_out(dtype: torch.dtype) -> int:
+def _better_written_out(dtype: torch.dtype, causal: bool) -> int:
     """Query × key positions up to which written-out products are the better ones."""
     if dtype == torch.float32:
-        return IN_FP32 if torch.get_float32_matmul_precision() == "medium" else 0
+        return IN_CAUSAL_FP32 if causal and torch.get_float32_matmul_precision() != "medium" else IN_FP32
     return IN_BF16 if dtype == torch.bfloat16 else 0
 
 

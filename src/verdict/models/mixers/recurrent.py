@@ -20,17 +20,34 @@ class Hidden(NamedTuple):
     hidden: Tensor  # [B, H]
 
 
+class _Permuted(torch.autograd.Function):
+    """Positions in another order, by an order that is its own inverse: the gradient takes the same way, while that of
+    a gather would be added up element by element."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, order: Tensor) -> Tensor:
+        ctx.save_for_backward(order)
+        return x.flatten(0, 1).index_select(0, order).view(x.shape)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (order,) = ctx.saved_tensors
+        return _Permuted.apply(gradients[0], order), None
+
+
 def reverse_rows(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """Reverse each row of x [B, T, ...] over its real positions alone; padding stays at the right.
+    """Reverse each row of x [B, T, D] over its real positions alone; padding stays at the right.
 
     A backward recurrence over a row reversed in this way never reads padding before text, so no packed sequence
     (which leaves the fast CPU kernel) is needed.
     """
     if lengths is None:
         return x.flip(1)
-    positions = torch.arange(x.shape[1], device=x.device)
+    rows, size = x.shape[:2]
+    positions = torch.arange(size, device=x.device)
     index = torch.where(positions < lengths[:, None], lengths[:, None] - 1 - positions, positions)
-    return x.gather(1, index[:, :, None].expand(-1, -1, x.shape[2]))
+    starts = size * torch.arange(rows, device=x.device)
+    return cast(Tensor, _Permuted.apply(x, (starts[:, None] + index).flatten()))
 
 
 def weights(layer: nn.RNNBase) -> tuple[Tensor, Tensor, Tensor, Tensor]:

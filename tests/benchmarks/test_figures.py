@@ -1,0 +1,91 @@
+"""The tables of `make bench` at a glance: from rows alone, and the documentation says what the kept rows say."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.performance import document, table
+from benchmarks.performance.figures import figures, grid, told
+from benchmarks.performance.table import Row
+from verdict.errors import UserError
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def ratio(model: str, contestant: str, length: int, value: float, note: str = "") -> Row:
+    return Row(
+        "training", model, contestant, "times as fast as", value, "ratio", value - 0.1, value + 0.1, 6,
+        precision="fp32", width=8, length=length, note=note,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "expected"),
+    [
+        (1.234, "ratio", "1.23"), (12345.6, "1/s", "12,346"), (0.534, "share", "53%"), (0.00026, "share", "0.00026"),
+        (1.478e11, "FLOP/s", "148 GFLOP/s"), (5.2e8, "byte", "520 Mbyte"),
+    ],
+)  # fmt: skip
+def test_a_figure_is_told_in_its_unit(value: float, unit: str, expected: str):
+    assert told(Row("s", "m", "c", "x", value, unit)) == expected
+    assert told(Row("s", "m", "c", "x", value, unit, value, value)) == f"{expected} ({expected}–{expected})"
+
+
+def test_grid_leaves_a_cell_empty_that_was_not_measured():
+    rows = [ratio("a", "x", 4, 2.0), ratio("a", "y", 4, 3.0), ratio("b", "y", 4, 4.0)]
+    assert grid(rows, lambda one: one.model, lambda one: one.contestant, "of").splitlines() == [
+        "| of | x | y |",
+        "| --- | --- | --- |",
+        "| a | 2 (1.9–2.1) | 3 (2.9–3.1) |",
+        "| b |  | 4 (3.9–4.1) |",
+    ]
+    assert grid([], lambda one: one.model, lambda one: one.contestant) == ""
+
+
+def test_training_shows_peers_as_shipped_and_the_best_setting_of_any():
+    model = "masked_encoder: transformer"
+    rows = [
+        ratio(model, "BERT, as shipped", 32, 2.0),
+        ratio(model, "BERT, as shipped", 4, 1.5),
+        ratio(model, "BERT, best setting, sdpa", 4, 1.2),
+        ratio(model, "best setting of any peer", 4, 1.2, "BERT, best setting, sdpa"),
+    ]
+    shown = figures(rows)["training"]
+    assert "**masked encoder, fp32, width 8**" in shown
+    assert "| pieces a row | 4 | 32 |" in shown
+    assert "| transformer over BERT, as shipped | 1.5 (1.4–1.6) | 2 (1.9–2.1) |" in shown
+    assert "transformer over BERT, best setting" not in shown
+    assert "Best settings: BERT, best setting, sdpa (1 of 1)." in shown
+
+
+def test_growth_is_fitted_over_counted_sizes():
+    rows = [
+        Row("around", "command", f"snakemake -n, {count} trainings planned", "seconds", 0.1 * count**1.5, "s")
+        for count in (1000, 10, 100)
+    ]
+    assert "| snakemake -n, N trainings planned | 10: 3.16, 100: 100, 1,000: 3,162 | 1.50 |" in figures(rows)["growth"]
+    assert figures(rows[:1])["growth"] == ""  # no slope through a point
+    assert figures(rows)["around"] == ""  # told once
+
+
+def test_a_page_is_filled_where_it_says_so_and_only_there():
+    text = "before\n<!-- figures: peak -->\nold\n<!-- end -->\nafter\n"
+    filled = document.renewed(text, {"peak": "new \\1"})
+    assert filled == "before\n<!-- figures: peak -->\n\nnew \\1\n\n<!-- end -->\nafter\n"
+    assert document.renewed(filled, {"peak": "new \\1"}) == filled
+    assert "Not measured." in document.renewed(text, {"peak": ""})
+    with pytest.raises(UserError, match="no section is called peak; write one of training"):
+        document.renewed(text, {"training": ""})
+
+
+def test_the_documentation_says_what_the_kept_rows_say():
+    page = (DOCS / "performance.md").read_text(encoding="utf-8")
+    assert len(document.PLACE.findall(page)) > 5
+    assert document.renewed(page, document.blocks(DOCS / "performance")) == page
+
+
+def test_rows_come_back_from_the_table_that_was_written(tmp_path: Path):
+    rows: list[Any] = [ratio("a", "x", 4, 2.0), Row("s", "m", "c", "x", 1.0, "s")]
+    table.frame(rows).write_parquet(tmp_path / "rows.parquet")
+    assert table.read(tmp_path / "rows.parquet") == rows
