@@ -23,9 +23,10 @@ Ask = Callable[[int], float]
 #: seconds between turns: OpenMP's threads spin for a moment after their work, on the next one's cores
 PAUSE = 0.02
 
-#: a first step of more seconds than this needs no calibration; and if it is as many times as long as the shortest one,
-#: a few rounds show what there is to see
-LONG, MANY_TIMES, FEW = 1.0, 5, 2
+#: a first step of more seconds than this needs no calibration
+LONG = 1.0
+#: if it takes more than so many seconds, and so many times those of the shortest, few rounds show what there is to see
+SLOW, MANY_TIMES, FEW = 4.0, 5, 2
 
 #: imported once; every worker is a fork of the process that has
 PRELOADED = ("torch", "polars", "verdict.measure.work", "benchmarks.performance.peers.preload")
@@ -165,7 +166,7 @@ def paired(contestants: Mapping[Name, Ask], rounds: int) -> dict[Name, list[floa
         for name, ask in contestants.items()
     }
     most = {
-        name: FEW if seconds > max(LONG, MANY_TIMES * min(first.values())) else rounds
+        name: FEW if seconds > max(SLOW, MANY_TIMES * min(first.values())) else rounds
         for name, seconds in first.items()
     }
     found: dict[Name, list[float]] = {name: [] for name in contestants}
