@@ -699,6 +699,31 @@ def test_a_target_that_neither_side_reached_stands_for_nothing_beside_others(rea
     assert judge(claims, evidence.frame(hard))["claims"][0]["label"] == "inconclusive"
 
 
+LEARNED = {"metric": "seconds", "select": {"variant": "near"}, "least": 50.0, "reason": WORDS}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "label", "why"),
+    [
+        ([90.0, 80.0], [50.0, 50.0], "tie", "equivalent"),
+        ([90.0, 80.0], [55.0, 44.0], "inconclusive", "unlearned"),
+        ([20.0, 30.0], [90.0, 80.0], "inconclusive", "unlearned"),
+        ([90.0, 80.0], [], "not_tried", "no_evidence"),
+    ],
+)
+def test_who_has_not_learned_has_nothing_to_lose(a, b, label, why):
+    claims = small({"learned": LEARNED, "by": ["task", "at"]})
+    slopes = measured([0.2, 0.1, 0.2], [0.1, 0.2, 0.1])
+    shares = measured(a, b, metric="seconds", variant="near", run="shares")
+    elsewhere = measured([99.0], [99.0], metric="seconds", variant="near", task="other")
+    entry = one(claims, [*slopes, *shares, *elsewhere])
+    assert (entry["label"], entry["why"]) == (label, why)
+    assert (entry["p"] is None) == (label != "tie")
+    assert ("shares" in entry["runs"]) == (label != "not_tried")
+    swapped = judge(claims, _swapped(evidence.frame([*slopes, *shares])))["claims"][0]["tests"][0]
+    assert (swapped["label"], swapped["why"]) == (label, why)
+
+
 TIMES = st.lists(st.floats(0.5, 50).map(lambda v: round(v, 2)) | st.just(math.inf), min_size=1, max_size=4)
 ITEMS = st.none() | st.floats(0, 5).map(lambda v: round(v, 2))
 PLACES = st.lists(st.tuples(VALUES, VALUES, TIMES, TIMES, ITEMS), min_size=1, max_size=4)

@@ -36,6 +36,7 @@ def test_the_expected_best_is_the_mean_over_every_way_to_draw(losses: list[float
         ({0.001: 1.0, 0.002: 9.0, 0.004: 1.0}, 0),  # what works beyond a rate that does not is another range
         ({0.001: 1.0, 0.016: 1.0}, 4),
         ({0.001: 1.0, 0.002: math.inf}, 0),
+        ({0.001: 0.0, 0.002: 0.04, 0.004: 0.06}, 1),  # near 0 a share of the loss would tell rates apart by nothing
     ],
 )
 def test_the_range_of_rates_that_work_is_told_in_octaves(losses: dict[float, float], octaves: float):

@@ -73,6 +73,17 @@ class Baseline(Strict):
     select: Selection = Field(description="Which rows are baselines: column → value(s).")
 
 
+class Learned(Strict):
+    """What each side must have learned before the comparison says anything: who stays at the floor shows no loss."""
+
+    metric: Name = Field(description="Metric of the evidence rows; must stand under `metrics`.")
+    select: Selection = Field(
+        description="Which rows count: column → value(s); task, size, device and matching are those of the condition."
+    )
+    least: float = Field(description="What the mean over a side's rows must reach, in the metric's unit.")
+    reason: Text = Field(description="Why this much, in one line.")
+
+
 class Test(Strict):
     """One comparison; each combination of the columns in ``by`` is judged as a condition of its own."""
 
@@ -102,6 +113,9 @@ class Test(Strict):
         default=None, description="Compare gains over the row that differs in these columns, replicate by replicate."
     )
     baseline: Baseline | None = Field(default=None, description="Needed when a side is a baseline, and for shares.")
+    learned: Learned | None = Field(
+        default=None, description="Inconclusive where a side has not learned this; not tried where it was not measured."
+    )
     rule: Rule = Field(description="How the interval decides; see `rules`.")
     margin: Margin
 
@@ -122,6 +136,8 @@ class Test(Strict):
             raise ValueError(f"'margin.equal' must lie between {smallest:g} and 'margin.value'")
         if self.favoured == self.against:
             raise ValueError(f"'favoured' and 'against' are both '{self.favoured}'; name two different sides")
+        if self.learned and self.learned.metric == self.metric:
+            raise ValueError("'learned' needs another metric than the test itself")
         if self.relative_to and not set(self.relative_to) <= set(self.select):
             raise ValueError("each column of 'relative_to' must stand in 'select' too, or rows meet themselves")
         return self
@@ -194,13 +210,18 @@ class Claims(Strict):
                 _known(test.metric, self.metrics, f"{where}.metric", "metrics")
                 _known(test.favoured, self.architectures, f"{where}.favoured", "architectures")
                 _known(test.against, self.architectures, f"{where}.against", "architectures")
+                if test.learned:
+                    _known(test.learned.metric, self.metrics, f"{where}.learned", "metrics")
                 if test.baseline:
                     _known(test.baseline.architecture, self.architectures, f"{where}.baseline", "architectures")
         return self
 
     def sha256(self) -> str:
-        """Hash of the content: comments, order of keys and line breaks do not change it, every word and number does."""
-        content = self.model_dump(mode="json", by_alias=True)
+        """Hash of the content: comments, order of keys and line breaks do not change it, every word and number does.
+
+        What is left out is left out of the hash, so that a key the form gains later leaves older dockets as they are.
+        """
+        content = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         text = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -23,6 +23,7 @@ WHY = {
     "never_mixed": "some replicates never reached the target and some did",
     "never_both": "neither side ever reached the target",
     "no_gain": "the favoured side's own gain over the baseline is not clear of zero",
+    "unlearned": "a side has not learned what the comparison takes, so that it has nothing to lose",
     "no_pairs": "the two sides share no replicate",
     "no_evidence": "the evidence has no rows in which both sides were measured",
 }
@@ -40,6 +41,9 @@ def explain(claims: Claims, evidence: pl.DataFrame, id: str) -> str:
         lines += ["", f"── {test.name}: {_rule(test)}", *_wrapped(test.reads.en, "   ")]
         lines += _wrapped(f"rule {test.rule}: {claims.rules[test.rule].en}", "   ")
         lines += _wrapped(f"why this margin: {test.margin.reason.en}", "   ")
+        if test.learned:
+            asked = f"{test.learned.metric} of at least {test.learned.least:g} on both sides"
+            lines += _wrapped(f"counts only with {asked}: {test.learned.reason.en}", "   ")
         for entry in verdict["tests"]:
             if entry["name"] == test.name:
                 lines += ["", *_account(test, entry, evidence)]

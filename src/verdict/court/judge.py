@@ -14,6 +14,9 @@ enough of them that chance seldom does that (Barnard's exact test; three each at
 whatever the margin; anything mixed is inconclusive. A single replicate of something random has no interval and is
 inconclusive; a value without replicates (a count) is exact.
 
+Where a test asks what each side must have ``learned``, and one of them has not, the comparison is inconclusive: a model
+that never rose above chance cannot show a loss.
+
 Where the evidence knows how much a difference owes to the sample of test items (rows of the experiment “items”, metric
 “<metric>.items_error”, written by verdict.measure.items), that error is added to the replicates'. It is known for
 differences alone: ratios and shares carry the replicates' error only.
@@ -58,6 +61,8 @@ DECIDED = ("supported", "tie", "contradicted")
 ITEMS_METRIC = "{metric}.items_error"
 ITEMS_AGAINST = "against:{architecture}"
 ITEMS_COLUMNS = ("task", "variant", "matching", "size", "device")
+#: where a side must have learned: in the condition's own place, if the docket names no other
+LEARNED_COLUMNS = ("task", "size", "device", "matching")
 
 Row = dict[str, Any]
 Condition = tuple[Any, ...]
@@ -83,6 +88,13 @@ class Sides:
     rows: list[Row] = field(default_factory=list)
     #: rows with the standard error due to the sample of test items, one for each difference the effect is made of
     items: list[Row] = field(default_factory=list)
+    #: rows that tell what each side has learned, if the test asks for it
+    learned: list[Row] = field(default_factory=list)
+
+    @property
+    def told(self) -> list[Row]:
+        """Every row that this condition was judged by."""
+        return [*self.rows, *self.items, *self.learned]
 
     @property
     def items_error(self) -> float:
@@ -311,7 +323,20 @@ def weigh(test: Test, sides: Sides, level: float) -> Finding:
         else:
             estimate = statistics.mean_interval(differences, level)
         found = _finding(estimate, limits, deviation, level, sides.items_error)
+    if not _has_learned(test, sides):  # says nothing, so that nothing is to be corrected for it
+        found = Finding("inconclusive", "unlearned", found.estimate)
     return replace(found, left_out=left_out, favoured=tuple(favoured), against=tuple(against))
+
+
+def _has_learned(test: Test, sides: Sides) -> bool:
+    """Whether each side reaches what the test asks for (True if it asks for nothing)."""
+    if test.learned is None:
+        return True
+    reached = (
+        fmean(row["value"] for row in sides.learned if row["architecture"] == side)
+        for side in (test.favoured, test.against)
+    )
+    return min(reached) >= test.learned.least
 
 
 def _edges(limits: Borders) -> set[float]:
@@ -399,14 +424,14 @@ def _never(test: Test, sides: Sides, level: float) -> Finding:
 def _test(test: Test, place: str, claims: Claims, evidence: pl.DataFrame) -> list[Case]:
     """One case for each condition in which both sides were measured, or a single one that says “not tried”."""
     where = f"{place}.tests.{test.name}"
-    rows = _select(evidence, test, test.select)
+    rows = _select(evidence, test.metric, test.select)
     for name in sorted({row["architecture"] for row in rows}):
         if name not in claims.architectures:
             raise UserError(
                 f"{where}: the evidence has the architecture '{name}', which the docket does not know; "
                 "add it under 'architectures' or correct the evidence"
             )
-    reference = _select(evidence, test, {**test.select, **test.relative_to}) if test.relative_to else []
+    reference = _select(evidence, test.metric, {**test.select, **test.relative_to}) if test.relative_to else []
     cases = []
     for condition, here in sorted(_grouped(rows, test.by).items(), key=lambda item: _order(item[0])):
         sides = _sides(test, here, reference, evidence, where)
@@ -457,7 +482,20 @@ def _sides(test: Test, here: list[Row], reference: list[Row], evidence: pl.DataF
         found[side] = values
     if test.effect == "difference" and not test.baseline:
         items = [row for rows in parts if rows for row in _items(test, rows, evidence, where)]
-    return Sides(found[test.favoured], found[test.against], baseline, baseline_variant, used, items)
+    learned = _learned(test, used, evidence)
+    if learned is None:
+        return None
+    return Sides(found[test.favoured], found[test.against], baseline, baseline_variant, used, items, learned)
+
+
+def _learned(test: Test, rows: list[Row], evidence: pl.DataFrame) -> list[Row] | None:
+    """The rows that tell what both sides have learned, or None if the test asks for it and one was not measured."""
+    if test.learned is None:
+        return []
+    place = {column: rows[0][column] for column in LEARNED_COLUMNS}
+    found = _select(evidence, test.learned.metric, {**place, **test.learned.select})
+    told = [row for row in found if row["architecture"] in (test.favoured, test.against)]
+    return told if len({row["architecture"] for row in told}) == 2 else None
 
 
 def _items(test: Test, rows: list[Row], evidence: pl.DataFrame, where: str) -> list[Row]:
@@ -494,7 +532,7 @@ def _best_baseline(test: Test, tasks: list[str], evidence: pl.DataFrame, here: l
     assert test.baseline is not None
     rows = [
         row
-        for row in _select(evidence, test, test.baseline.select)
+        for row in _select(evidence, test.metric, test.baseline.select)
         if row["architecture"] == test.baseline.architecture and row["task"] in tasks
     ]
     if not rows:
@@ -581,8 +619,8 @@ def _replicate_order(replicate: int | None) -> int:
     return -1 if replicate is None else replicate
 
 
-def _select(evidence: pl.DataFrame, test: Test, select: dict[Any, Any]) -> list[Row]:
-    wanted = pl.col("metric") == test.metric
+def _select(evidence: pl.DataFrame, metric: str, select: dict[Any, Any]) -> list[Row]:
+    wanted = pl.col("metric") == metric
     for column, value in select.items():
         cells: list[Cell] = value if isinstance(value, list) else [value]
         if column == "at":
@@ -658,8 +696,8 @@ def _entry(case: Case, level: float) -> dict[str, Any]:
         "why": case.why,
         "p": finding.p,
         "p_corrected": case.p_corrected,
-        "runs": sorted({row["run"] for row in [*sides.rows, *sides.items]}),
-        "rows": sorted({row["row"] for row in [*sides.rows, *sides.items]}),
+        "runs": sorted({row["run"] for row in sides.told}),
+        "rows": sorted({row["row"] for row in sides.told}),
         "needed_pairs": case.needed_pairs,
     }
 

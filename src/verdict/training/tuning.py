@@ -22,19 +22,20 @@ from verdict.training.loop import StoppedError
 from verdict.training.runs import fit, validation_metric
 from verdict.training.settings import Job
 
-#: a learning rate works if its loss is at most this much above the best one's
+#: a learning rate works if its loss is at most this much above the best one's: as a share of it, or in nats where the
+#: best is near 0 (a right answer is then still given 95 % of the probability)
 WORKS = 0.05
 
 
 def working_octaves(losses: dict[float, float]) -> float:
     """Octaves (doublings) of the learning rate around the best within which every tried rate works.
 
-    ``losses``: learning rate → loss, inf where it diverged. 0 if only the best works.
+    ``losses``: learning rate → loss in nats, inf where it diverged. 0 if only the best works.
     """
     rates = sorted(losses)
     best = min(rates, key=lambda rate: (losses[rate], rate))
     low = high = rates.index(best)
-    limit = losses[best] + WORKS * abs(losses[best])
+    limit = losses[best] + WORKS * max(1.0, losses[best])
     while low > 0 and losses[rates[low - 1]] <= limit:
         low -= 1
     while high + 1 < len(rates) and losses[rates[high + 1]] <= limit:

@@ -141,6 +141,8 @@ def _sentence(naming: Naming, judged: dict[str, Any], tests: Sequence[dict[str, 
         alone = words.t("label." + test["uncorrected_label"])
         strict = naming.corrected(test)
         sentence = Markup("{} {}").format(sentence, words.t("finding.corrected", alone=alone, interval=strict))
+    if test["why"] == "unlearned":
+        sentence = Markup("{} {}").format(sentence, words.t("finding.unlearned"))
     if len(tests) > 1:
         counts = [(label, sum(other["label"] == label for other in tests)) for label in LABELS]
         listed = naming.listed(words.t("counted." + label, n=count) for label, count in counts if count)
