@@ -1,12 +1,13 @@
 """``python -m verdict.evidence``: put the rows of all metrics files into the one evidence table.
 
-Takes metrics files and histories; leaves evidence.parquet (and .csv), history.parquet, scores.json (for ``dvc metrics
-show``) and learning-curve tables (for ``dvc plots show``).
+Takes metrics files and histories, and what runs on other kinds of devices left in their results folders; leaves
+evidence.parquet (and .csv), history.parquet, scores.json (for ``dvc metrics show``) and learning-curve tables (for
+``dvc plots show``).
 """
 
 import argparse
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from verdict.errors import UserError, run_command
 from verdict.files import read_json, read_json_lines, replacing, write_json
 from verdict.metrics import NEVER, read_rows
 from verdict.training.settings import IN_NATS
+
+BASELINE = "baseline"
+#: what counts have for a device
+NO_DEVICE = "none"
 
 HISTORY: dict[str, Any] = {
     "run": pl.String,
@@ -52,6 +57,31 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
         }
         for row in read_rows(path)
     ]
+
+
+def rows_of_other_device(folder: Path, own: Container[str]) -> list[dict[str, Any]]:
+    """The rows that a run elsewhere measured on a kind of device which is none of ``own``; their runs end with it.
+
+    Counts, which no device changes, stay this run's. Baselines are worked out on a CPU wherever models run: they go
+    with the models whose texts they are of. Raises ``UserError`` unless there is exactly one other kind of device.
+    """
+    path = folder / "evidence.parquet"
+    rows = evidence.read(path).to_dicts()
+    models = {row["device"] for row in rows if row["experiment"] != BASELINE} - {NO_DEVICE}
+    match [kind for kind in sorted(models) if kind not in own]:
+        case [kind]:
+            return [
+                {**row, "device": kind, "run": f"{row['run']}@{kind}"}
+                for row in rows
+                if row["device"] == kind or row["experiment"] == BASELINE
+            ]
+        case []:
+            raise UserError(
+                f"{path} has nothing of a kind of device that this run has not ({', '.join(sorted(models))}); "
+                "remove its folder from other_devices"
+            )
+        case several:
+            raise UserError(f"{path} is of several devices ({', '.join(several)}); name folders of single runs")
 
 
 def history(folders: Iterable[Path]) -> pl.DataFrame:
@@ -116,11 +146,14 @@ def curves(points: pl.DataFrame, stage: str) -> pl.DataFrame:
     return tokens.join(wide, on="validation").sort("validation").drop("validation")
 
 
-def run(metrics: Sequence[Path], folders: Sequence[Path], out: Path) -> None:
-    """Write everything to ``out``."""
-    table = evidence.frame(row for path in sorted(metrics) for row in rows_of(path))
+def run(metrics: Sequence[Path], folders: Sequence[Path], out: Path, others: Sequence[Path] = ()) -> None:
+    """Write everything to ``out``; the scores and curves are those of this run alone."""
+    rows = [row for path in sorted(metrics) for row in rows_of(path)]
+    table = evidence.frame(rows)
     points = history(sorted(folders))
-    evidence.write(table, out / "evidence.parquet")
+    for folder in others:
+        rows += rows_of_other_device(folder, {row["device"] for row in rows})
+    evidence.write(evidence.frame(rows), out / "evidence.parquet")
     with replacing(out / "history.parquet") as aside:
         points.write_parquet(aside)
     write_json(out / "scores.json", scores(table))
@@ -134,9 +167,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m verdict.evidence", description=__doc__)
     parser.add_argument("--metrics", type=Path, nargs="+", required=True, help="metrics files")
     parser.add_argument("--runs", type=Path, nargs="*", default=[], help="folders of training runs")
+    parser.add_argument(
+        "--other-devices", type=Path, nargs="*", default=[], help="results folders of runs on other kinds of devices"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     given = parser.parse_args()
-    run(given.metrics, given.runs, given.out)
+    run(given.metrics, given.runs, given.out, given.other_devices)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,9 @@ def _distinct(values: list[Any]) -> list[Any]:
 
 Distinct = AfterValidator(_distinct)
 
+#: what was kept of another run; Snakemake takes braces and stars for patterns
+Kept = Annotated[str, Field(pattern=r"^[^\x00-\x1f{}*?\[\]]*$", max_length=1000)]
+
 
 class Section(BaseModel):
     """A section of params.yaml: unknown keys are errors, and so are numbers that JSON does not have."""
@@ -424,13 +427,13 @@ class Settings(Section):
         bool, Field(description="one job trains all seeds of a cell, which saves the starts of short runs")
     ] = False
     earlier: Annotated[
-        str,
-        Field(
-            pattern=r"^[^\x00-\x1f{}*?\[\]]*$",  # Snakemake takes braces and stars for patterns
-            max_length=1000,
-            description="verdict.json of an earlier run, kept elsewhere: the page tells what has changed",
-        ),
+        Kept, Field(description="verdict.json of an earlier run, kept elsewhere: the page tells what has changed")
     ] = ""
+    other_devices: Annotated[
+        list[Annotated[Kept, Field(min_length=1)]],
+        Distinct,
+        Field(description="results folders of runs on other kinds of devices, judged and shown beside this run"),
+    ] = []
     corpora: dict[Task, CorpusSpec]
     tokens: dict[Task, Tokens]
     algorithms: dict[Name, AlgorithmSettings] = {}

@@ -60,6 +60,11 @@ def rows(seed: int = 0, quality: float = 1.0, speed: float = 2.0) -> list[Row]:
                 for metric in ("accuracy", "f1"):
                     value = base - quality * gap * (variant == "scratch") + chance.gauss(0, 0.7)
                     add("training", "classification", name, metric, value, "%", "higher", variant=variant, **here)
+            for task in ("lm", "translation"):
+                add(
+                    "time_to_quality", task, name, "seconds_sought", 200.0, "s", "neither",
+                    replicate=replicate, run=f"train/{task}/{name}/s{replicate}",
+                )  # fmt: skip
             for task, targets in (("lm", (3.0, 2.6, 2.4)), ("translation", (2.4, 1.8, 1.4))):
                 for order, target in enumerate(targets):
                     seconds = 12.0 * 2.2**order * (speed if name == "lstm" else 1.0) * chance.gauss(1, 0.04)
@@ -79,6 +84,8 @@ def rows(seed: int = 0, quality: float = 1.0, speed: float = 2.0) -> list[Row]:
             for task in ("lm", "translation"):
                 here = {"replicate": round_, "run": f"speed/{task}"}
                 rates = {}
+                own = 20500 / slow * chance.gauss(1, 0.02)
+                add("speed", task, name, "train_tokens_per_second", own, "tokens/s", "higher", **here)
                 for length in (32, 64, 128, 256):
                     drag = 1 + length / 2000 if name == "transformer" else 1 + length / 400
                     rates[length] = 21000 / slow / drag * chance.gauss(1, 0.02)
@@ -89,6 +96,15 @@ def rows(seed: int = 0, quality: float = 1.0, speed: float = 2.0) -> list[Row]:
                     add("speed", task, name, "peak_memory_bytes", memory / slow**0.5, "bytes", "lower", **swept)
                 kept = rates[256] / rates[32]
                 add("speed", task, name, "throughput_kept", kept, "ratio", "higher", **here)
+                for size in ("batch 1", "batch 16") if task == "lm" else ():
+                    swept = {**here, "size": size, "run": "parallelism"}
+                    for length in (32, 256):
+                        rate = rates[length] * chance.gauss(1, 0.02)
+                        add(
+                            "parallelism", task, name, "train_tokens_per_second", rate, "tokens/s", "higher",
+                            variable="length", at=length, **swept,
+                        )  # fmt: skip
+                    add("parallelism", task, name, "throughput_kept", kept, "ratio", "higher", **swept)
                 for batch in (1, 8, 64):
                     rate = 2500 * batch**0.4 / slow * chance.gauss(1, 0.02)
                     swept = {"variable": "batch", "at": batch, **here}

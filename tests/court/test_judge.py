@@ -266,6 +266,17 @@ def test_all_that_an_entry_says_of_a_plain_comparison():
     }  # fmt: skip
 
 
+def test_a_count_is_no_test_for_which_others_would_be_corrected():
+    claims = small({"by": ["task"]})
+    chance = measured([3.0, 4.1, 3.3], [1.0, 1.2, 1.4], task="chance")
+    alone = one(claims, chance)
+    counts = [row for n in range(9) for row in measured(30.0, 25.0, task=f"count{n}")]
+    told = judge(claims, evidence.frame([*chance, *counts]))["claims"][0]["tests"]
+    beside = next(entry for entry in told if entry["condition"]["task"] == "chance")
+    assert (beside["p"], beside["p_corrected"]) == (alone["p"], alone["p_corrected"])
+    assert {(entry["p"], entry["label"]) for entry in told if entry["exact"]} == {(None, "supported")}
+
+
 def test_a_count_is_exact_and_what_varies_is_not():
     assert one(small({}), measured(30.0, 25.0))["exact"]
     assert one(small({}), measured(30.0, 25.0))["pairs"] == 1
@@ -724,6 +735,27 @@ def test_who_has_not_learned_has_nothing_to_lose(a, b, label, why):
     assert (swapped["label"], swapped["why"]) == (label, why)
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "sought", "label", "why"),
+    [
+        ([5.0, 6.0, 5.5], [math.inf] * 3, 60.0, "supported", "never"),  # at least 10 times as long
+        ([5.0, 6.0, 5.5], [math.inf] * 3, 7.0, "inconclusive", "never_size"),  # perhaps no longer than that
+        ([math.inf] * 3, [5.0, 6.0, 5.5], 7.0, "contradicted", "never"),  # no three times as fast whatever it needs
+        ([5.0, 6.0, 5.5], [math.inf] * 3, None, "inconclusive", "never_size"),
+    ],
+)
+def test_never_supports_a_size_only_as_far_as_was_sought(a, b, sought, label, why):
+    claims = small(
+        {"metric": "seconds", "effect": "ratio", "rule": "at_least", "margin": margin(3.0, equal=1.1), "limit": "score",
+         "by": ["task", "at"]},
+    )  # fmt: skip
+    rows = measured(a, b, "lower", "seconds", at=1.0)
+    rows += [] if sought is None else measured([sought] * 3, [sought] * 3, "neither", run="budget")
+    entry = one(claims, rows)
+    assert (entry["label"], entry["why"]) == (label, why)
+    assert ("budget" in entry["runs"]) == (sought is not None)
+
+
 TIMES = st.lists(st.floats(0.5, 50).map(lambda v: round(v, 2)) | st.just(math.inf), min_size=1, max_size=4)
 ITEMS = st.none() | st.floats(0, 5).map(lambda v: round(v, 2))
 PLACES = st.lists(st.tuples(VALUES, VALUES, TIMES, TIMES, ITEMS), min_size=1, max_size=4)
@@ -736,12 +768,16 @@ def test_exchanging_the_labels_mirrors_the_verdicts(places, pairing, size):
         {"name": "gap", "pairing": pairing, "margin": margin(size)},
         {"name": "times", "metric": "score", "effect": "ratio", "pairing": pairing, "margin": margin(1 + size / 9)},
         {"name": "speed", "metric": "seconds", "effect": "ratio", "pairing": pairing, "margin": margin(1.1)},
-    )
+        {"name": "sought", "metric": "seconds", "effect": "ratio", "pairing": pairing, "margin": margin(2.0),
+         "limit": "budget"},
+        metrics={"score": WORDS, "seconds": WORDS, "budget": WORDS},
+    )  # fmt: skip
     rows = []
     for number, (a, b, fast, slow, items) in enumerate(places):
         rows += measured(a, b, task=f"t{number}")
         rows += [] if items is None else [items_row(items, task=f"t{number}")]
         rows += measured(fast, slow, task=f"t{number}", metric="seconds", better="lower")
+        rows += measured([60.0] * len(fast), [60.0] * len(slow), task=f"t{number}", metric="budget", better="neither")
     table = evidence.frame(rows)
     [here], [there] = judge(claims, table)["claims"], judge(claims, _swapped(table))["claims"]
     for entry, other in zip(here["tests"], there["tests"], strict=True):
@@ -791,12 +827,22 @@ def test_taking_evidence_away_never_touches_the_rest(claims, verdict, data):
     table = synthetic.table()
     metric = data.draw(st.sampled_from(sorted(set(table["metric"]))))
     less = judge(claims, evidence.check(table.filter(pl.col("metric") != metric)))
+    asking = {  # tests that read the metric beside their own
+        (claim.id, test.name)
+        for claim in claims.claims
+        for test in claim.tests
+        if metric in (test.limit, test.learned and test.learned.metric)
+    }
     for claim, before in zip(less["claims"], verdict["claims"], strict=True):
         gone = [entry for entry in claim["tests"] if entry["metric"] == metric]
         assert all(entry["label"] == "not_tried" and entry["estimate"] is None for entry in gone)
         keys = ("name", "condition", "uncorrected_label", "estimate", "low", "high", "p", "items_error")
-        kept = [{k: e[k] for k in keys} for e in claim["tests"] if e["metric"] != metric]
-        assert kept == [{k: e[k] for k in keys} for e in before["tests"] if e["metric"] != metric]
+
+        def told(judged, keys=keys):
+            others = (e for e in judged["tests"] if e["metric"] != metric and (judged["id"], e["name"]) not in asking)
+            return [{k: e[k] for k in keys} for e in others]
+
+        assert told(claim) == told(before)
         if claim["tests"] and len(gone) == len(claim["tests"]):
             assert claim["label"] == "not_tried"
 

@@ -127,9 +127,19 @@ def test_a_stage_by_hand(tmp_path: Path):
         ("seconds_to_common_loss", "good", "", None): 20.0,
         ("days_per_billion_tokens", "fast", "", None): pytest.approx(1e9 / 200 / 86_400),
         ("days_per_billion_tokens", "good", "", None): pytest.approx(1e9 / 100 / 86_400),
+        ("seconds_sought", "fast", "", None): 15.0,
+        ("seconds_sought", "good", "", None): 30.0,
         # what both can afford: 30 FLOPs (fast ends there), 15 s (fast ends there)
         ("valid_bits_per_byte", "fast", "flops", None): 2.0,
         ("valid_bits_per_byte", "good", "flops", None): 2.5,
         ("valid_bits_per_byte", "fast", "seconds", None): 2.0,
         ("valid_bits_per_byte", "good", "seconds", None): 2.5,
     }
+
+
+def test_a_curve_is_that_of_the_models_that_shorter_runs_would_leave():
+    points = [{"tokens": at, "valid_loss": loss} for at, loss in ((1, 3.0), (2, 1.0), (3, 2.0), (4, 0.5))]
+    best = curves.best_so_far(points)
+    assert [point["valid_loss"] for point in best] == [3.0, 1.0, 1.0, 0.5]
+    assert [point["tokens"] for point in best] == [1, 2, 3, 4]
+    assert points[2]["valid_loss"] == 2.0  # what was measured stays as it is

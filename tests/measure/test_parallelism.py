@@ -148,11 +148,24 @@ def test_plain_code_is_compiled_where_that_is_wanted(monkeypatch: pytest.MonkeyP
     assert twins["written_out"] is not twins["written_out, compiled"]
 
 
-def test_without_a_compiler_compiled_code_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+@pytest.mark.parametrize("triton", [True, False])
+def test_without_a_compiler_compiled_code_is_left_out(triton: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr("verdict.measure.implementations.has_triton", lambda: triton)
+    devices = CPU, torch.device("cuda")
     monkeypatch.setenv("CXX", str(tmp_path / "none"))
-    assert not can_compile()
+    assert not any(map(can_compile, devices))
     monkeypatch.setenv("CXX", sys.executable)
-    assert can_compile()
+    assert list(map(can_compile, devices)) == [True, triton]
+
+
+def test_the_kernel_gets_the_weights_of_a_copy_in_one_piece(monkeypatch: pytest.MonkeyPatch):
+    """Else cuDNN would copy them into one at every call, and be told to be slower than it is."""
+    flattened: list[torch.nn.RNNBase] = []
+    monkeypatch.setattr(torch.nn.RNNBase, "flatten_parameters", lambda layer: flattened.append(layer))
+    twin = implementations(tiny.model("lstm", "language_model"))["kernel"]
+    layers = [part for part in twin.modules() if isinstance(part, torch.nn.RNNBase)]
+    assert layers
+    assert all(any(layer is part for part in flattened) for layer in layers)
 
 
 def test_an_implementation_leaves_the_model_alone():
@@ -307,6 +320,7 @@ def test_every_setting_has_its_rows(told: tuple[parallelism.Settings, dict[str, 
                 rounds_of("parallelism", metric, size=size, variable="length", at=length)
             if size == "batch 1":
                 rounds_of("parallelism", "train_step_seconds", "single", size, variable="length", at=length)
+        rounds_of("parallelism", "throughput_kept", size=size)
         rounds_of("parallelism", "serial_share", size=size, variable="length", at=6)
     for variant in ("training", "generation"):
         for count in (1, 2):
@@ -366,7 +380,9 @@ def test_what_is_derived_follows_from_the_rates_of_the_same_round(
     speeds = [value("train_tokens_per_second", size="batch 1", variable="length", at=at) for at in (4, 8, 16)]
     steps = [value("train_step_seconds", variable="length", at=at) for at in (4, 8, 16)]
     assert [at / step for at, step in zip((4, 8, 16), steps, strict=True)] == pytest.approx(speeds)
-    assert value("step_time_exponent") == pytest.approx(sweeps.exponent([4, 8, 16], steps))
+    # over the longer half: what a step costs at any length would hide how it grows
+    assert value("step_time_exponent") == pytest.approx(sweeps.exponent([8, 16], steps[1:]))
+    assert value("throughput_kept", size="batch 1") == pytest.approx(speeds[2] / speeds[0])
     signed = ("serial_share", "faster_share", "step_time_exponent")
     assert all(row["value"] > 0 for row in rows if row["metric"] not in signed)
 

@@ -289,6 +289,26 @@ def test_what_was_good_before_a_divergence_is_kept(tokens: Path, tmp_path: Path,
     assert all(weight.isfinite().all() for weight in store.load(tmp_path / "spoilt").parameters())
 
 
+@pytest.mark.parametrize(("losses", "best"), [([2.0, 1.0, 1.5, 1.2], 1), ([4.0, 3.0, 2.0, 1.0], 3), ([1.0] * 4, 0)])
+def test_a_run_leaves_the_model_that_was_best_on_validation(
+    losses: list[float], best: int, tokens: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Text that is seen many times is learned by heart in the end: the last weights would be those of that."""
+    job, seen = small("lstm", budget_tokens=6000, validations=4), []
+
+    def told(model: nn.Module, *arguments: Any) -> dict[str, float]:
+        seen.append([parameter.detach().clone() for parameter in model.parameters()])
+        return {"nats": losses[len(seen) - 1], "predicted": 1, "bytes": 0}
+
+    monkeypatch.setattr(loop, "evaluate", told)
+    command.run(job, tokens, tmp_path / "out", None)
+    assert [point["valid_loss"] for point in history(tmp_path / "out")] == losses
+    left = list(store.load(tmp_path / "out").parameters())
+    assert [all(map(torch.equal, left, weights)) for weights in seen].index(True) == best
+    rows = {row["metric"]: row["value"] for row in read_json(tmp_path / "out" / "metrics.json")["rows"]}
+    assert rows["valid_bits_per_byte" if "valid_bits_per_byte" in rows else "valid_loss"] == losses[best]
+
+
 def test_finetuning_begins_with_the_pretrained_weights(world: Path, tmp_path: Path):
     tokens = world / "tokens/classification"
     job = tiny.job("finetuning", "classification", "classification", "lstm", learning_rate=1e-12, budget_tokens=300)

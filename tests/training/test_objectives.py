@@ -95,6 +95,34 @@ def test_predictions_bytes_and_pieces_are_counted_once(objective: str):
     assert found.seen == seen
 
 
+class Forgetful(Uniform):
+    """Whoever calls it can no longer look anything up in the batch."""
+
+    def __init__(self, batch: dict[str, torch.Tensor], told: torch.Tensor):
+        super().__init__()
+        self.lost = [told, *(value for name, value in batch.items() if name == "where" or name.endswith("lengths"))]
+
+    def forward(self, *given):
+        hidden = super().forward(*given)
+        for value in self.lost:
+            value.zero_()
+        return hidden
+
+    def classify(self, *given):
+        self(*given)
+        return super().classify(*given)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_what_is_counted_is_counted_before_the_model_computes(objective: str):
+    """A GPU would be waited for, and would then wait itself, in the middle of a step."""
+    (batch, same), told = (next(source_of(objective, 128).in_order()) for _ in range(2)), BYTES.clone()
+    found = OBJECTIVES[objective](Forgetful(batch, told), batch, told)
+    expected = OBJECTIVES[objective](Uniform(), same, BYTES)
+    assert found[1:] == expected[1:]
+    assert torch.equal(found.nats, expected.nats)
+
+
 @pytest.mark.parametrize("architecture", ["transformer", "lstm", "lstm_no_attention"])
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_how_an_evaluation_is_cut_into_batches_does_not_change_it(architecture: str, objective: str):

@@ -98,6 +98,13 @@ def as_json(value):
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def other_devices(wildcards):
+    """The option that names the results of runs on other kinds of devices, if there are any."""
+    if not SETTINGS.other_devices:
+        return ""
+    return f"--other-devices {shlex.join(SETTINGS.other_devices)}"
+
+
 def training_jobs(wildcards):
     """Everything that may change the weights of a job's runs (but what tuning chooses), and nothing else."""
     seeds = range(SETTINGS.seeds) if SETTINGS.seeds_together else [int(wildcards.seed)]

@@ -13,6 +13,7 @@ rule evidence:
     input:
         metrics=METRICS,
         histories=expand("runs/{run}/history.jsonl", run=RUNS),
+        others=expand("{folder}/evidence.parquet", folder=SETTINGS.other_devices),
     output:
         "results/evidence.csv",
         "results/scores.json",
@@ -26,11 +27,13 @@ rule evidence:
     params:
         code=code_digest("verdict.evidence"),
         runs=expand("runs/{run}", run=RUNS),
+        others=other_devices,
         folder=subpath(output.evidence, parent=True),
     message:
         "gather the evidence"
     shell:
-        "python -m verdict.job verdict.evidence --metrics {input.metrics} --runs {params.runs} --out {params.folder}"
+        "python -m verdict.job verdict.evidence --metrics {input.metrics} --runs {params.runs} {params.others}"
+        " --out {params.folder}"
         " 2>&1 | tee {log} >&2"
 
 

@@ -14,6 +14,11 @@ rule page:
         outputs=expand("runs/{run}/outputs.jsonl", run=ANSWERED),
         activity=SHOWN,
         earlier=[SETTINGS.earlier] if SETTINGS.earlier else [],
+        others=expand(
+            "{folder}/{file}",
+            folder=SETTINGS.other_devices,
+            file=["machine.json", "docket.json"],
+        ),
     output:
         page="reports/index.html",
         card="reports/card.png",
@@ -25,11 +30,12 @@ rule page:
         code=code_digest("verdict.page.__main__"),
         words=files_digest("page/templates", "page/words"),
         earlier=f"--earlier {shlex.quote(SETTINGS.earlier)}" if SETTINGS.earlier else "",
+        others=other_devices,
         rooms=lambda wildcards: as_json(environment.rooms(workflow.rules)),
     message:
         "write the page"
     shell:
         "python -m verdict.job verdict.page --evidence {input.evidence} --history {input.history} --verdict {input.verdict}"
         " --claims {input.claims} --ledger {input.ledger} --machine {input.machine} --cards {input.cards}"
-        " --outputs {input.outputs} --activity {input.activity} {params.earlier}"
+        " --outputs {input.outputs} --activity {input.activity} {params.earlier} {params.others}"
         " --rules {params.rooms:q} --out {output.page} --card {output.card} 2>&1 | tee {log} >&2"

@@ -74,13 +74,14 @@ class Baseline(Strict):
 
 
 class Learned(Strict):
-    """What each side must have learned before the comparison says anything: who stays at the floor shows no loss."""
+    """What must have been learned before the comparison says anything: who stays at the floor shows no loss."""
 
     metric: Name = Field(description="Metric of the evidence rows; must stand under `metrics`.")
     select: Selection = Field(
         description="Which rows count: column → value(s); task, size, device and matching are those of the condition."
     )
     least: float = Field(description="What the mean over a side's rows must reach, in the metric's unit.")
+    sides: Literal["both", "either"] = Field(default="both", description="Which sides must reach it.")
     reason: Text = Field(description="Why this much, in one line.")
 
 
@@ -114,7 +115,12 @@ class Test(Strict):
     )
     baseline: Baseline | None = Field(default=None, description="Needed when a side is a baseline, and for shares.")
     learned: Learned | None = Field(
-        default=None, description="Inconclusive where a side has not learned this; not tried where it was not measured."
+        default=None, description="Inconclusive where this was not learned; not tried where it was not measured."
+    )
+    limit: Name | None = Field(
+        default=None,
+        description="Metric that tells of each replicate up to which value it was sought what “never” was found "
+        "(otherwise never counts as beyond any margin).",
     )
     rule: Rule = Field(description="How the interval decides; see `rules`.")
     margin: Margin
@@ -136,6 +142,8 @@ class Test(Strict):
             raise ValueError(f"'margin.equal' must lie between {smallest:g} and 'margin.value'")
         if self.favoured == self.against:
             raise ValueError(f"'favoured' and 'against' are both '{self.favoured}'; name two different sides")
+        if self.limit and self.effect != "ratio":
+            raise ValueError("'limit' goes with effect 'ratio'")
         if self.learned and self.learned.metric == self.metric:
             raise ValueError("'learned' needs another metric than the test itself")
         if self.relative_to and not set(self.relative_to) <= set(self.select):
@@ -212,6 +220,8 @@ class Claims(Strict):
                 _known(test.against, self.architectures, f"{where}.against", "architectures")
                 if test.learned:
                     _known(test.learned.metric, self.metrics, f"{where}.learned", "metrics")
+                if test.limit:
+                    _known(test.limit, self.metrics, f"{where}.limit", "metrics")
                 if test.baseline:
                     _known(test.baseline.architecture, self.architectures, f"{where}.baseline", "architectures")
         return self

@@ -20,10 +20,11 @@ WHY = {
     "corrected": "the interval decides, but not surely enough for one of the many tests of its area",
     "never": "one side never reached the target in any replicate, the other always did",
     "never_few": "one side never reached the target, the other always did, in too few replicates to exclude chance",
+    "never_size": "one side never reached the target, the other always did, but the budget does not show by how much",
     "never_mixed": "some replicates never reached the target and some did",
     "never_both": "neither side ever reached the target",
     "no_gain": "the favoured side's own gain over the baseline is not clear of zero",
-    "unlearned": "a side has not learned what the comparison takes, so that it has nothing to lose",
+    "unlearned": "what the comparison takes was not learned, so that there is nothing to lose",
     "no_pairs": "the two sides share no replicate",
     "no_evidence": "the evidence has no rows in which both sides were measured",
 }
@@ -42,7 +43,8 @@ def explain(claims: Claims, evidence: pl.DataFrame, id: str) -> str:
         lines += _wrapped(f"rule {test.rule}: {claims.rules[test.rule].en}", "   ")
         lines += _wrapped(f"why this margin: {test.margin.reason.en}", "   ")
         if test.learned:
-            asked = f"{test.learned.metric} of at least {test.learned.least:g} on both sides"
+            who = "on both sides" if test.learned.sides == "both" else "on one side"
+            asked = f"{test.learned.metric} of at least {test.learned.least:g} {who}"
             lines += _wrapped(f"counts only with {asked}: {test.learned.reason.en}", "   ")
         for entry in verdict["tests"]:
             if entry["name"] == test.name:

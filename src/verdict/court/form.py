@@ -26,7 +26,7 @@ Why = Annotated[
     Literal[
         "beyond", "equivalent", "other_side", "too_small", "wide", "one_replicate", "corrected", "never", "never_few",
         "never_mixed", "never_both", "no_gain", "no_pairs", "no_evidence",
-        "unlearned",
+        "unlearned", "never_size",
     ],
     Field(description="Why this label: `verdict explain` says it in words."),
 ]  # fmt: skip

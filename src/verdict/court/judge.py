@@ -10,12 +10,13 @@ the favoured side (differences; ratios on the logarithm's scale); m is the margi
     share_at_most   high < m     –                    low > m         inconclusive     (of the share itself)
 
 “Never reached” (an infinite value): if one side never reaches in any replicate and the other does in all, and there are
-enough of them that chance seldom does that (Barnard's exact test; three each at the level 0.95), the other has won,
-whatever the margin; anything mixed is inconclusive. A single replicate of something random has no interval and is
-inconclusive; a value without replicates (a count) is exact.
+enough of them that chance seldom does that (Barnard's exact test; three each at the level 0.95), the other has won:
+whatever the margin, or, where the test names a ``limit``, if the effect is beyond it even with the values up to which
+was sought in the place of “never”; anything mixed is inconclusive. A single replicate of something random has no
+interval and is inconclusive; a value without replicates (a count) is exact and no test, for which nothing is corrected.
 
-Where a test asks what each side must have ``learned``, and one of them has not, the comparison is inconclusive: a model
-that never rose above chance cannot show a loss.
+Where a test asks what must have been ``learned``, and it was not, the comparison is inconclusive: a model that never
+rose above chance cannot show a loss.
 
 Where the evidence knows how much a difference owes to the sample of test items (rows of the experiment “items”, metric
 “<metric>.items_error”, written by verdict.measure.items), that error is added to the replicates'. It is known for
@@ -63,6 +64,8 @@ ITEMS_AGAINST = "against:{architecture}"
 ITEMS_COLUMNS = ("task", "variant", "matching", "size", "device")
 #: where a side must have learned: in the condition's own place, if the docket names no other
 LEARNED_COLUMNS = ("task", "size", "device", "matching")
+#: and where it tells how far it sought
+LIMIT_COLUMNS = ("experiment", "variant", *LEARNED_COLUMNS)
 
 Row = dict[str, Any]
 Condition = tuple[Any, ...]
@@ -90,11 +93,13 @@ class Sides:
     items: list[Row] = field(default_factory=list)
     #: rows that tell what each side has learned, if the test asks for it
     learned: list[Row] = field(default_factory=list)
+    #: rows that tell up to which value was sought, if the test names them
+    limits: list[Row] = field(default_factory=list)
 
     @property
     def told(self) -> list[Row]:
         """Every row that this condition was judged by."""
-        return [*self.rows, *self.items, *self.learned]
+        return [*self.rows, *self.items, *self.learned, *self.limits]
 
     @property
     def items_error(self) -> float:
@@ -323,20 +328,22 @@ def weigh(test: Test, sides: Sides, level: float) -> Finding:
         else:
             estimate = statistics.mean_interval(differences, level)
         found = _finding(estimate, limits, deviation, level, sides.items_error)
+    if is_exact and not sides.items_error:  # nothing is left to chance, so that nothing is to be corrected for it
+        found = replace(found, p=None)
     if not _has_learned(test, sides):  # says nothing, so that nothing is to be corrected for it
         found = Finding("inconclusive", "unlearned", found.estimate)
     return replace(found, left_out=left_out, favoured=tuple(favoured), against=tuple(against))
 
 
 def _has_learned(test: Test, sides: Sides) -> bool:
-    """Whether each side reaches what the test asks for (True if it asks for nothing)."""
+    """Whether the sides reach what the test asks for (True if it asks for nothing)."""
     if test.learned is None:
         return True
-    reached = (
-        fmean(row["value"] for row in sides.learned if row["architecture"] == side)
+    reached = [
+        fmean(row["value"] for row in sides.learned if row["architecture"] == side) >= test.learned.least
         for side in (test.favoured, test.against)
-    )
-    return min(reached) >= test.learned.least
+    ]
+    return all(reached) if test.learned.sides == "both" else any(reached)
 
 
 def _edges(limits: Borders) -> set[float]:
@@ -418,7 +425,24 @@ def _never(test: Test, sides: Sides, level: float) -> Finding:
         label, why = (label, "never") if p is not None and p < 1 - level else ("inconclusive", "never_few")
     if min(len(favoured), len(against)) < 2:
         return Finding("inconclusive", "one_replicate", None, favoured=values[0], against=values[1])
+    if label in DECIDED and test.limit:
+        bound = _at_most(test, sides, level)
+        p = max(p or 0.0, 1.0 if bound is None or bound.p is None else bound.p)
+        if bound is None or bound.label != label:
+            label, why = "inconclusive", "never_size"
     return Finding(label, why, None, p, favoured=values[0], against=values[1])
+
+
+def _at_most(test: Test, sides: Sides, level: float) -> Finding | None:
+    """What would be found if “never” were just beyond where was sought: the least that can be said of the effect; None
+    where that was not told of every replicate."""
+    told: list[dict[int | None, float]] = []
+    for name, side in ((test.favoured, sides.favoured), (test.against, sides.against)):
+        sought = {row["replicate"]: row["value"] for row in sides.limits if row["architecture"] == name}
+        if any(math.isinf(value) and replicate not in sought for replicate, value in side.items()):
+            return None
+        told.append({r: sought[r] if math.isinf(value) else value for r, value in side.items()})
+    return weigh(test, replace(sides, favoured=told[0], against=told[1]), level)
 
 
 def _test(test: Test, place: str, claims: Claims, evidence: pl.DataFrame) -> list[Case]:
@@ -485,16 +509,30 @@ def _sides(test: Test, here: list[Row], reference: list[Row], evidence: pl.DataF
     learned = _learned(test, used, evidence)
     if learned is None:
         return None
-    return Sides(found[test.favoured], found[test.against], baseline, baseline_variant, used, items, learned)
+    limits = _limits(test, used, evidence)
+    return Sides(found[test.favoured], found[test.against], baseline, baseline_variant, used, items, learned, limits)
+
+
+def _beside(
+    test: Test, metric: str, rows: list[Row], columns: Sequence[str], select: dict[Any, Any], evidence: pl.DataFrame
+) -> list[Row]:
+    """The rows of both sides on another metric, in the place of these rows unless ``select`` names another."""
+    found = _select(evidence, metric, {**{column: rows[0][column] for column in columns}, **select})
+    return [row for row in found if row["architecture"] in (test.favoured, test.against)]
+
+
+def _limits(test: Test, rows: list[Row], evidence: pl.DataFrame) -> list[Row]:
+    """The rows that tell up to which value was sought, where “never” is the answer and the test names them."""
+    if test.limit is None or all(math.isfinite(row["value"]) for row in rows):
+        return []
+    return _beside(test, test.limit, rows, LIMIT_COLUMNS, {}, evidence)
 
 
 def _learned(test: Test, rows: list[Row], evidence: pl.DataFrame) -> list[Row] | None:
     """The rows that tell what both sides have learned, or None if the test asks for it and one was not measured."""
     if test.learned is None:
         return []
-    place = {column: rows[0][column] for column in LEARNED_COLUMNS}
-    found = _select(evidence, test.learned.metric, {**place, **test.learned.select})
-    told = [row for row in found if row["architecture"] in (test.favoured, test.against)]
+    told = _beside(test, test.learned.metric, rows, LEARNED_COLUMNS, test.learned.select, evidence)
     return told if len({row["architecture"] for row in told}) == 2 else None
 
 
@@ -528,7 +566,10 @@ def _items(test: Test, rows: list[Row], evidence: pl.DataFrame, where: str) -> l
 
 
 def _best_baseline(test: Test, tasks: list[str], evidence: pl.DataFrame, here: list[Row], where: str) -> Row | None:
-    """The baseline row that is best on the metric in the same task (the first by name when several are equal)."""
+    """The baseline row that is best on the metric in the same task (the first by name when several are equal).
+
+    Where runs on several devices read texts of their own, it is the condition's device whose baselines count.
+    """
     assert test.baseline is not None
     rows = [
         row
@@ -537,6 +578,8 @@ def _best_baseline(test: Test, tasks: list[str], evidence: pl.DataFrame, here: l
     ]
     if not rows:
         return None
+    devices = {row["device"] for row in here}
+    rows = [row for row in rows if row["device"] in devices] or rows
     if len(tasks) > 1:
         raise UserError(f"{where}: a test with a baseline must judge each task for itself; add 'task' to 'by'")
     seen: dict[str, Row] = {}

@@ -3,7 +3,8 @@
 Takes the histories of a stage's runs and its speed.json; leaves curves.json (rows): seconds to reach each target
 (steps to it × seconds per token measured in isolation; "never" where the budget was too small), and the loss at equal
 training FLOPs and at equal seconds; seconds to the loss with which the worst of the stage ends, and days for a billion
-tokens at the isolated speed. Loss between two validations is read off the straight line between them. A target
+tokens at the isolated speed. A run leaves the model that was best on validation, so its loss at a cost is the lowest up
+to there. Loss between two validations is read off the straight line between them. A target
 that the first validation of any run has reached already gives no row for any run, or the sooner side would be missing
 where it is best: when it was reached was not seen. Architectures that were not timed have no rows.
 """
@@ -12,6 +13,7 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,12 @@ from verdict.files import read_json, read_json_lines
 from verdict.metrics import Report, read_rows
 
 Point = dict[str, Any]
+
+
+def best_so_far(points: Sequence[Point]) -> list[Point]:
+    """The curve of the models that runs of so many tokens would leave: its loss never rises."""
+    losses = accumulate((point["valid_loss"] for point in points), min)
+    return [{**point, "valid_loss": loss} for point, loss in zip(points, losses, strict=True)]
 
 
 def cost_to_reach(points: Sequence[Point], target: float, cost: str = "tokens") -> float:
@@ -72,7 +80,7 @@ def run(stage: str, targets: Sequence[float], folders: Sequence[Path], speed: Pa
     curves: dict[tuple[str, int], list[Point]] = {}
     for folder in folders:
         job = read_json(folder / "metrics.json")["job"]
-        points = list(read_json_lines(folder / "history.jsonl"))
+        points = best_so_far(list(read_json_lines(folder / "history.jsonl")))
         if not points:
             raise UserError(f"{folder}/history.jsonl is empty; remove {folder} and run again")
         architecture = job["architecture_name"]
@@ -99,6 +107,9 @@ def run(stage: str, targets: Sequence[float], folders: Sequence[Path], speed: Pa
                 "seconds_to_target", cost_to_reach(points, target, "isolated_seconds"), "s", "lower",
                 experiment="time_to_quality", variable="target_bits_per_byte", at=target, **columns,
             )  # fmt: skip
+        report.add(
+            "seconds_sought", points[-1]["isolated_seconds"], "s", "neither", experiment="time_to_quality", **columns
+        )
         # what every architecture of the stage reaches with this seed
         others = [other for (_, same), other in curves.items() if same == seed]
         common = max(other[-1]["valid_loss"] for other in others)

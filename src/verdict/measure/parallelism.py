@@ -197,6 +197,13 @@ def grid(bench: Bench) -> None:
                         "train_step_seconds", values, "s", "lower", architecture=name, variant="single", **columns
                     )
         if len(lengths) > 1:
+            for (
+                name
+            ) in bench.models:  # equal sequences: the share of the rate is that of the seconds, times the lengths
+                least, most_pieces = lengths[0], lengths[-1]
+                kept = _ratios(seconds[least][name], seconds[most_pieces][name])
+                kept = [share * most_pieces / least for share in kept]
+                bench.add("throughput_kept", kept, "ratio", "higher", architecture=name, size=f"batch {rows}")
             _contests(bench, rows, lengths, seconds)
             if rows == 1:
                 _exponents(bench, lengths, seconds)
@@ -215,6 +222,8 @@ def _contests(bench: Bench, rows: int, lengths: list[int], seconds: dict[int, di
 
 
 def _exponents(bench: Bench, lengths: list[int], seconds: dict[int, dict[str, Seconds]]) -> None:
+    """How a step's time grows over the longer half of the lengths; below, what a step costs at any length hides it."""
+    lengths = lengths[(len(lengths) - 1) // 2 :]
     for name in bench.models:
         series = zip(*(seconds[length][name] for length in lengths), strict=True)
         slopes = [sweeps.exponent(lengths, values) for values in series]
@@ -267,9 +276,9 @@ def software(bench: Bench) -> None:
     """
     length, rows = bench.settings.length, bench.settings.large_batch
     pieces = bench.pieces(2, length).to(bench.device)
-    compiled = bench.settings.compile and can_compile()
+    compiled = bench.settings.compile and can_compile(bench.device)
     if bench.settings.compile and not compiled:
-        bench.note("no C++ compiler (g++, or what CXX names) was found; compiled code is left out")
+        bench.note("g++ (or what CXX names) and, on a GPU, triton are needed; compiled code is left out")
     calls: dict[tuple[str, str], Call] = {}
     for name, model in bench.models.items():
         # cuDNN's recurrent kernel multiplies in TF32 by default, which would be told as a difference
@@ -367,8 +376,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, required=True, help="CPU threads: all of the machine's")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     given = parser.parse_args()
-    prepare(given.threads)
-    run(filled(Settings, given.settings, "--settings"), given.tokens, given.out, given.threads)
+    settings = filled(Settings, given.settings, "--settings")
+    prepare(given.threads, settings.jobs[0].device)
+    run(settings, given.tokens, given.out, given.threads)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,12 @@
 Takes the histories of all runs of a task; leaves {task}.json (rows), all from the loss on validation:
 
 - ``scaling``: the loss of every size after every power-of-two share of the tokens, and for every seed the exponents of
-  power laws through them (loss ∝ tokens^−β at the largest size, loss ∝ parameters^−α at the end; least squares on
-  logarithms, as Kaplan et al. 2020 draw them), the gain from the smallest size to the largest, and the fewest
-  parameters that reach each target, read off the line between two sizes over the logarithm of the parameters. Where the
-  smallest size reaches it, fewer might do: its own number then stands there, which speaks against the architecture, and
-  a target that every architecture reaches so with some seed is left out. The schedule is constant, so that every point
-  of a curve stands for a run of that length (Hägele et al. 2024).
+  power laws through them (loss ∝ tokens^−β at the largest size over the last ``fitted`` halvings, for at the beginning
+  who starts badly seems to gain fast; loss ∝ parameters^−α at the end; least squares on logarithms, as Kaplan et al.
+  2020 draw them), the gain from the smallest size to the largest, and the fewest parameters that reach each target,
+  read off the line between two sizes over the logarithm of the parameters. Where the smallest size reaches it, fewer
+  might do: a target that any run of the smallest size reaches is left out. The schedule is constant, so that every
+  point of a curve stands for a run of that length (Hägele et al. 2024).
 - ``crossover_tokens``: where two architectures' laws over tokens meet, if that lies within ``REACH`` of what was
   measured; beyond, nothing is extrapolated.
 - the loss at equal memory for inference (weights, and the states of ``texts`` texts after ``context`` pieces), read off
@@ -30,7 +30,7 @@ from verdict import metrics
 from verdict.arguments import filled, json_argument
 from verdict.errors import UserError, run_command
 from verdict.files import read_json_lines
-from verdict.measure.curves import Point, cost_to_reach, loss_at
+from verdict.measure.curves import Point, best_so_far, cost_to_reach, loss_at
 from verdict.metrics import Report
 from verdict.models.sizes import inference_floats, skeleton
 from verdict.training import store
@@ -54,6 +54,8 @@ class Settings:
     targets: list[float] = field(default_factory=list)
     #: the tokens are halved so often
     halvings: int = 3
+    #: the law over tokens is fitted to so many halvings, the last ones
+    fitted: int = 2
     #: texts generated at once, and pieces in each (and in its source), for the memory of inference
     texts: int = 8
     context: int = 128
@@ -95,7 +97,7 @@ def read_curve(folder: Path, settings: Settings) -> Curve:
     counted = [row["value"] for row in told["rows"] if row["metric"] == "parameters_nonembedding"]
     if not counted:
         raise UserError(f"{folder}/metrics.json does not tell the model's parameters; remove {folder} and run again")
-    points = list(read_json_lines(folder / "history.jsonl"))
+    points = best_so_far(list(read_json_lines(folder / "history.jsonl")))
     if not points:
         raise UserError(f"{folder}/history.jsonl is empty; remove {folder} and run again")
     architecture, shape, inner = store.described(folder)
@@ -118,11 +120,8 @@ def _add_scaling(report: Report, settings: Settings, curves: Sequence[Curve]) ->
             f"a run of {settings.task} ends before another's first validation, so that their curves have nothing in "
             "common; raise its budget_tokens, or the other's validations"
         )
-    smallest: dict[int, list[float]] = {}
-    for curve in chosen:
-        if curve.stage == settings.sizes[0]:
-            smallest.setdefault(curve.seed, []).append(_loss(curve, end))
-    targets = [at for at in settings.targets if all(max(losses) > at for losses in smallest.values())]
+    smallest = [_loss(curve, end) for curve in chosen if curve.stage == settings.sizes[0]]
+    targets = [at for at in settings.targets if min(smallest) > at]
     laws: dict[tuple[str, int], tuple[float, float]] = {}
     for architecture in settings.architectures:
         for seed in sorted({curve.seed for curve in chosen}):
@@ -142,7 +141,8 @@ def _add_scaling(report: Report, settings: Settings, curves: Sequence[Curve]) ->
                     )  # fmt: skip
             largest = sizes[-1]
             if len(amounts) > 1:
-                law = power_law(amounts, [losses[largest.stage, at] for at in amounts])
+                late = amounts[-settings.fitted - 1 :]
+                law = power_law(late, [losses[largest.stage, at] for at in late])
                 laws[architecture, seed] = law
                 report.add("data_exponent", law[0], "exponent", "higher", **columns)
             if len(sizes) > 1:
@@ -150,6 +150,7 @@ def _add_scaling(report: Report, settings: Settings, curves: Sequence[Curve]) ->
                 exponent, _ = power_law([curve.parameters for curve in sizes], final)
                 report.add("size_exponent", exponent, "exponent", "higher", **columns)
                 report.add("size_gain", final[0] / final[-1], "ratio", "higher", **columns)
+                report.add("parameters_sought", largest.parameters, "parameter", "neither", **columns)
                 for target in targets:
                     report.add(
                         "parameters_to_target", _parameters_to_reach(sizes, target, end), "parameter", "lower",

@@ -28,6 +28,9 @@ def main() -> None:
     parser.add_argument("--outputs", type=Path, nargs="*", default=[], help="outputs.jsonl files of the runs")
     parser.add_argument("--activity", type=Path, nargs="*", default=[], help="files of verdict.measure.activity")
     parser.add_argument("--earlier", type=Path, help="an earlier verdict.json: the page tells what has changed since")
+    parser.add_argument(
+        "--other-devices", type=Path, nargs="*", default=[], help="results folders of runs on other kinds of devices"
+    )
     parser.add_argument("--rules", type=json_argument, default=[], help="the workflow's rules: [[room, [rule, …]], …]")
     parser.add_argument("--out", type=Path, default=Path("reports/index.html"), help="the page (default: %(default)s)")
     parser.add_argument("--card", type=Path, help="picture for links to the page (.png)")
@@ -50,6 +53,7 @@ def main() -> None:
         arguments.activity,
         arguments.earlier,
         _rooms(arguments.rules),
+        arguments.other_devices,
     )
     page = build.render(found, words.load(), arguments.card.name if arguments.card else None)
     if arguments.card:

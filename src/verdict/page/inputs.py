@@ -91,6 +91,21 @@ class _Ledger(_Form):
     tracking_uri: str = ""
 
 
+class _Docket(_Form):
+    """What ``verdict.court.claims --record`` leaves."""
+
+    docket_sha256: str
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A run on another kind of device whose rows stand in the evidence too."""
+
+    folder: str
+    machine: dict[str, Any]
+    docket_sha256: str
+
+
 @dataclass(frozen=True)
 class Outputs:
     """What one run wrote for the test set: records of ``source`` (``text``), ``reference``, ``output``, ``variant``."""
@@ -116,6 +131,7 @@ class Inputs:
     activity: list[dict[str, Any]] = field(default_factory=list)  # as ``verdict.measure.activity`` tells it
     #: the verdict of an earlier run
     earlier: dict[str, Any] | None = None
+    others: list[Elsewhere] = field(default_factory=list)
     #: room of the workflow → its rules, in the order of the data
     rules: dict[str, list[str]] = field(default_factory=dict)
     #: file → MD5, by which DVC knows it
@@ -135,6 +151,7 @@ def read(
     activity: Sequence[Path] = (),
     earlier: Path | None = None,
     rules: Mapping[str, Sequence[str]] | None = None,
+    others: Sequence[Path] = (),
 ) -> Inputs:
     """Read all files; raises ``UserError`` naming the one that is missing, damaged or does not belong here."""
     found = table.read(evidence)
@@ -162,10 +179,16 @@ def read(
         outputs=[_outputs(path, rows, diary.get("runs", {})) for path in sorted(outputs)],
         activity=[_activity(path) for path in activity],
         earlier=form.read(earlier) if earlier else None,
+        others=[_elsewhere(folder) for folder in others],
         rules={room: list(names) for room, names in (rules or {}).items()},
         md5={path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in (evidence, verdict)},
         paths={"evidence": str(evidence), "claims": str(claims)},
     )
+
+
+def _elsewhere(folder: Path) -> Elsewhere:
+    machine, recorded = _json(folder / "machine.json", _Machine), _json(folder / "docket.json", _Docket)
+    return Elsewhere(str(folder), machine, recorded["docket_sha256"])
 
 
 def _history(path: Path) -> list[dict[str, Any]]:

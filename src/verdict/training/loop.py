@@ -7,7 +7,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -92,6 +92,11 @@ def loss_of(totals: dict[str, float]) -> float:
     return totals["nats"] / totals["predicted"]
 
 
+def lowest(history: Sequence[dict[str, Any]]) -> float:
+    """The loss of the model that a run leaves: the lowest on validation."""
+    return min(float(point["valid_loss"]) for point in history)
+
+
 class StoppedError(Exception):
     """The run was asked to end (SIGTERM); its checkpoint is written."""
 
@@ -110,15 +115,16 @@ def train(
     folder: Path,
     start_from: str = "",
 ) -> Progress:
-    """Train ``model`` in place and leave the averaged weights in it; resumes from ``folder``'s checkpoint, if any.
+    """Train ``model`` in place and leave in it the averaged weights that were best on validation (which need not be the
+    last ones, where a text is seen many times); resumes from ``folder``'s checkpoint, if any.
 
     The checkpoint stays, also of a finished run: whoever has written the results removes it. ``start_from``: a
     fingerprint of data, code and the weights the run begins with, so that a checkpoint of others is not taken up.
     Raises ``StoppedError`` after SIGTERM.
 
-    A run whose loss or gradient is no longer finite ends at that step (``Progress.diverged``): its model is the one
-    last validated, or the untrained one, and its learning curve goes on level to the end of the budget, for more of the
-    same would bring nothing better. Points of that level part have no training loss and no gradient.
+    A run whose loss or gradient is no longer finite ends at that step (``Progress.diverged``): its model is the best of
+    those validated before, or the untrained one, and its learning curve goes on level to the end of the budget, for
+    more of the same would bring nothing better. Points of that level part have no training loss and no gradient.
     """
     settings, cost = job.training, OBJECTIVES[job.objective]
     optimizer = make_optimizer(model, settings)
@@ -155,7 +161,8 @@ def train(
             average.swap()
 
     def validate(stopped: Callable[[], bool]) -> None:
-        """Add a point to the curve, and keep the model, if it is due; a model without a finite loss is given up.
+        """Add a point to the curve, and keep the model if none was better, if it is due; a model without a finite loss
+        is given up.
 
         A validation may take longer than who stops a run waits: it is broken off and due again when the run goes on.
         """
@@ -171,6 +178,8 @@ def train(
         if not math.isfinite(valid_loss):
             give_up()
             return
+        if not now.history or valid_loss < lowest(now.history):
+            average.keep()
         loss, predicted, norm, clipped, steps = now.tally.tolist()
         now.clipped += int(clipped)
         now.history.append(
@@ -187,18 +196,14 @@ def train(
             }
         )
         now.tally.zero_()
-        average.keep()
         clock = time.monotonic()
 
     def give_up() -> None:
-        """End a run that diverged: with the model last validated, and a curve that is level from there."""
+        """End a run that diverged: with the best model validated, and a curve that is level at its loss."""
         now.diverged = now.step
         average.restore()
-        if now.history:
-            valid_loss = now.history[-1]["valid_loss"]
-        else:
-            valid_loss = score(validation.in_order(settings.validation_records))
-        _say(f"{job.name}: the loss is no longer finite at step {now.step}; its model before that is kept")
+        valid_loss = lowest(now.history) if now.history else score(validation.in_order(settings.validation_records))
+        _say(f"{job.name}: the loss is no longer finite at step {now.step}; the best model before that is kept")
         for mark in range(len(now.history) + 1, settings.validations + 1):
             tokens = math.ceil(mark * every)
             now.history.append(
@@ -271,6 +276,7 @@ def train(
             else:
                 now.epoch, now.batch = now.epoch + 1, 0
     keep()
+    average.restore()
     average.swap()
     return now
 

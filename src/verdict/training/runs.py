@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from verdict.device import choose_device, choose_precision, device_name, peak_memory
+from verdict.device import choose_device, choose_precision, device_name, forget_peak_memory, peak_memory
 from verdict.errors import UserError
 from verdict.files import read_json, sha256, write_text
 from verdict.metrics import Report
@@ -21,13 +21,13 @@ from verdict.tokens.arrays import load_array
 from verdict.training import checkpoint, store
 from verdict.training.batches import open_split
 from verdict.training.checkpoint import Progress
-from verdict.training.loop import train
+from verdict.training.loop import lowest, train
 from verdict.training.settings import IN_NATS, Job
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A run that has reached its budget; ``model`` holds the averaged weights."""
+    """A run that has reached its budget; ``model`` holds the averaged weights that were best on validation."""
 
     model: Model
     inner: list[InnerWidths]
@@ -41,6 +41,7 @@ def fit(job: Job, tokens: Path, folder: Path, start: Path | None = None) -> Trai
     classes = len(told["labels"]) if job.objective == "classification" else 0
     shape = Shape(job.family, job.width, job.parameters, told["vocabulary"], classes)
     device = choose_device(job.device)
+    forget_peak_memory(device)  # of the run before, where one process does several
     precision = choose_precision(job.precision, device)
     inner = solve(job.architecture, replace(shape, classes=0))  # a head of classes is no part of the budget
     model = build(job.architecture, shape, inner, job.seed)
@@ -75,7 +76,7 @@ def run(job: Job, tokens: Path, out: Path, start: Path | None = None) -> None:
     store.save(out, trained.model, job.architecture, trained.inner)
     write_text(out / "history.jsonl", "".join(json.dumps(point) + "\n" for point in done.history))
     report.common["device"] = device_name(trained.device)
-    report.add(value=done.history[-1]["valid_loss"], better="lower", **validation_metric(job))
+    report.add(value=lowest(done.history), better="lower", **validation_metric(job))
     report.add("train_tokens", done.tokens, "token", "neither")
     report.add("train_flops", done.flops, "FLOP", "neither")
     report.add("train_seconds", done.seconds, "s", "lower")

@@ -18,7 +18,7 @@ from pathlib import Path
 from verdict.device import choose_device, device_name, prepare
 from verdict.errors import UserError, run_command
 from verdict.metrics import Report
-from verdict.training.loop import StoppedError
+from verdict.training.loop import StoppedError, lowest
 from verdict.training.runs import fit, validation_metric
 from verdict.training.settings import Job
 
@@ -66,7 +66,7 @@ def run(trials: Sequence[Job], tokens: Path, out: Path, start: Path | None = Non
     losses = []
     for number, job in enumerate(trials):
         progress = fit(job, tokens, folder / f"t{number}", start).progress
-        losses.append(math.inf if progress.diverged else float(progress.history[-1]["valid_loss"]))
+        losses.append(math.inf if progress.diverged else lowest(progress.history))
     best = min(range(len(trials)), key=lambda number: losses[number])
     if math.isinf(losses[best]):
         raise UserError(
@@ -104,9 +104,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--out", type=Path, required=True, help="file to write; beside it lie the trials' checkpoints")
     given = parser.parse_args()
-    prepare(given.threads)
+    trials = [Job.from_dict(job) for job in json.loads(given.trials)]
+    prepare(given.threads, trials[0].device)
     try:
-        run([Job.from_dict(job) for job in json.loads(given.trials)], given.tokens, given.out, given.start)
+        run(trials, given.tokens, given.out, given.start)
     except StoppedError as stopped:
         print(stopped, file=sys.stderr)
         sys.exit(143)

@@ -6,22 +6,39 @@ from markupsafe import Markup, escape
 
 from verdict.page.content.naming import Naming
 from verdict.page.figures import pointer
+from verdict.page.inputs import Elsewhere
+
+Facts = list[tuple[str, Markup]]
 
 
-def machine(naming: Naming) -> dict[str, Any]:
-    """The machine's facts in reading order."""
-    machine, facts = naming.inputs.machine, []
+def _facts(naming: Naming, machine: dict[str, Any], source: str) -> Facts:
+    """What a machine.json (known to the figures as ``source``) tells, in reading order."""
+    facts = []
     for key in ("date", "cpu", "cores", "memory_bytes", "gpu", "system", "python", "edition", "seconds", "commit"):
         value = machine.get(key)
         if value is None:
             continue
         if isinstance(value, int | float) and not isinstance(value, bool):
-            shown = naming.fig.pointed(value, "machine", pointer(key), "bytes" if key == "memory_bytes" else "seconds")
+            shown = naming.fig.pointed(value, source, pointer(key), "bytes" if key == "memory_bytes" else "seconds")
         elif key == "date":
             shown = naming.fig.date(value)
         else:
             shown = Markup("<code>{}</code>").format(value) if key == "commit" else escape(str(value))
         facts.append((key, shown))
+    return facts
+
+
+def _elsewhere(naming: Naming, number: int, other: Elsewhere) -> dict[str, Any]:
+    """A run on another kind of device: its folder and the facts of its machine."""
+    facts = _facts(naming, other.machine, f"machine:{number}")
+    facts.append(("recorded_docket_sha256", Markup('<code class="hash">{}</code>').format(other.docket_sha256)))
+    return {"folder": other.folder, "facts": facts}
+
+
+def machine(naming: Naming) -> dict[str, Any]:
+    """The machine's facts in reading order, and those of runs on other kinds of devices."""
+    machine = naming.inputs.machine
+    facts = _facts(naming, machine, "machine")
     for key in ("docket_sha256", "recorded_docket_sha256", "evidence_sha256"):
         if naming.inputs.verdict.get(key) is None:
             continue
@@ -30,21 +47,21 @@ def machine(naming: Naming) -> dict[str, Any]:
         facts.append(("md5", Markup('{} <code class="hash">{}</code>').format(name, digest)))
     matmul = [row for row in naming.inputs.evidence if row["metric"] == "matmul_flops_per_second"]
     if matmul:
-        facts.insert(
-            2,
-            (
-                "matmul",
-                naming.listed(
-                    Markup("{} {}").format(naming.words.name("variant", row["variant"]), naming.fig.evidence(row))
-                    for row in matmul
-                ),
-            ),
-        )
+        several = len({row["device"] for row in matmul}) > 1
+        told = [
+            naming.listed(
+                [naming.words.name("device", row["device"])] * several
+                + [Markup("{} {}").format(naming.words.name("variant", row["variant"]), naming.fig.evidence(row))]
+            )
+            for row in matmul
+        ]
+        facts.insert(2, ("matmul", naming.listed(told)))
     made = ("cpu", "date")  # what the first line of the page says of it
     return {
         "scale": _scale(naming),
         "made": [shown for key, shown in facts if key in made],
         "facts": facts,
+        "others": [_elsewhere(naming, number, other) for number, other in enumerate(naming.inputs.others)],
         "versions": sorted((machine.get("versions") or {}).items()),
     }
 

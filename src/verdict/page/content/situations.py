@@ -35,7 +35,13 @@ def final(naming: Naming) -> dict[str, Any]:
         "label": judged["label"],
         "text": naming.inputs.claims.final.text.model_dump(),
         "sentence": sentence,
-        "docket_changed": judged_by.get("recorded_docket_sha256") not in (None, judged_by["docket_sha256"]),
+        "docket_changed": any(
+            recorded not in (None, judged_by["docket_sha256"])
+            for recorded in (
+                judged_by.get("recorded_docket_sha256"),
+                *(other.docket_sha256 for other in naming.inputs.others),
+            )
+        ),
         "situations": _lines(naming),
     }
 
