@@ -37,7 +37,7 @@ def main() -> None:
         prog="python -m benchmarks.attention", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--threads", type=int, default=1)
-    prepare(parser.parse_args().threads)
+    prepare(parser.parse_args().threads, "cpu")
     cpu = torch.device("cpu")
     print("| model | precision | width | length | written out over fused |\n|---|---|---|---|---|", flush=True)
     for precision in PRECISIONS:

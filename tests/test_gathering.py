@@ -64,6 +64,70 @@ def test_a_device_is_told_by_its_kind_so_that_claims_about_it_are_tried(world: P
     assert {device for _, device in devices} == {"cuda", "none"}
 
 
+def elsewhere(world: Path, folder: Path, card: str = "cuda: Some Card 9000") -> Path:
+    """The results of a run whose models were on a card; its baselines were worked out on the CPU beside it."""
+    for path in metrics_of(world):
+        told = read_json(path)
+        for row in told["rows"]:
+            if row["experiment"] != "baseline":
+                row["device"] = row["device"].replace("cpu", card)
+                row["value"] = row["value"] if row["value"] == NEVER else 2 * row["value"]
+        write_json(folder / path.relative_to(world), told)
+    evidence.run(metrics_of(folder), [], folder / "results")
+    return folder / "results"
+
+
+def test_what_another_device_measured_stands_beside_what_this_one_did(world: Path, tmp_path: Path):
+    alone, other = (
+        table.read(gather(world, tmp_path / "alone") / "evidence.parquet"),
+        elsewhere(world, tmp_path / "gpu"),
+    )
+    evidence.run(metrics_of(world), sorted(world.glob("runs/*/*/s*")), tmp_path / "both", [other])
+    both = table.read(tmp_path / "both/evidence.parquet")
+    assert both.filter(pl.col("device") != "cuda").equals(alone)
+    beside, there = both.filter(device="cuda"), table.read(other / "evidence.parquet")
+    assert all(run.endswith("@cuda") for run in beside["run"])
+    # its models' rows and the baselines of its texts, but no counts, which are the same anywhere
+    assert beside.height == there.filter((pl.col("device") == "cuda") | (pl.col("experiment") == "baseline")).height
+    identity = [name for name in table.SCHEMA if name not in ("value", "run")]
+    assert both.select(identity).is_duplicated().sum() == 0
+    # scores and curves are this run's
+    for name in ("scores.json", "history.parquet"):
+        assert (tmp_path / "both" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+    # every claim is judged on each device as on it alone
+    docket = claims.load("claims.yaml")
+    judged = {"both": judge(docket, both), "cpu": judge(docket, alone), "cuda": judge(docket, there)}
+
+    def estimates(name: str, device: str) -> dict[str, float]:
+        return {
+            f"{claim['id']} {test['name']} {test['condition']}": test["estimate"]
+            for claim in judged[name]["claims"]
+            for test in claim["tests"]
+            if test["condition"]["device"] == device and test["label"] != "not_tried"
+        }
+
+    for device in ("cpu", "cuda"):
+        assert len(estimates("both", device)) > 20
+        assert estimates("both", device) == estimates(device, device)
+
+
+@pytest.mark.parametrize("card", ["cpu", "cuda: Another Card"])
+def test_a_run_on_the_same_kind_of_device_cannot_stand_beside(world: Path, tmp_path: Path, card: str):
+    others = [elsewhere(world, tmp_path / "one"), elsewhere(world, tmp_path / "two", card)]
+    with pytest.raises(UserError, match=r"two/results/evidence\.parquet has nothing of a kind of device"):
+        evidence.run(metrics_of(world), [], tmp_path / "out", others)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_several_devices_is_refused(world: Path, tmp_path: Path):
+    other = elsewhere(world, tmp_path / "gpu")
+    found = table.read(other / "evidence.parquet")
+    mixed = found.with_columns(device=pl.when(pl.col("task") == "lm").then(pl.lit("mps")).otherwise(pl.col("device")))
+    table.write(evidence.evidence.check(mixed), other / "evidence.parquet")
+    with pytest.raises(UserError, match=r"several devices \(cuda, mps\)"):
+        evidence.run(metrics_of(world), [], tmp_path / "out", [other])
+
+
 def test_the_same_files_give_the_same_bytes_in_any_order(world: Path, tmp_path: Path):
     one, two = gather(world, tmp_path / "one"), gather(world, tmp_path / "two", backwards=True)
     names = {path.relative_to(one) for path in one.rglob("*") if path.is_file()}

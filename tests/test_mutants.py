@@ -97,14 +97,14 @@ PLANTED = {
     ),
     "the backward recurrence begins in the padding": Planted(
         "models/mixers/recurrent.py",
-        "self.layers[1](reverse_rows(x, lengths))\n",
-        "self.layers[1](reverse_rows(x, None))\n",
+        "self._read(self.layers[1], reverse_rows(x, lengths))\n",
+        "self._read(self.layers[1], reverse_rows(x, None))\n",
         f"{MIXERS}::test_the_other_recurrence_reads_each_row_from_both_of_its_ends",
     ),
     "the loss counts padding": Planted(
         "training/objectives.py",
         "real = visible(lengths, target.shape[1])",
-        "real = target >= 0",
+        "real = (target >= 0)",
         f"{OBJECTIVES}::test_predictions_bytes_and_pieces_are_counted_once",
     ),
     "the decoder is shown the piece that it must predict": Planted(

@@ -115,9 +115,12 @@ def rooms(rules: Iterable[Any]) -> list[tuple[str, list[str]]]:
     return list(found.items())
 
 
-def has_gpu() -> bool:
-    """Whether this machine has an NVIDIA GPU, asked without importing torch."""
-    return Path("/proc/driver/nvidia/gpus").is_dir() or Path("/dev/nvidia0").exists()
+def has_gpu(root: Path = Path("/")) -> bool:
+    """Whether jobs will see an NVIDIA GPU of this machine, asked without importing torch."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):  # which hide them all
+        return False
+    # the first GPU that a container or a SLURM job is given need not be number 0
+    return (root / "proc/driver/nvidia/gpus").is_dir() or any((root / "dev").glob("nvidia[0-9]*"))
 
 
 def local_ledger() -> bool:

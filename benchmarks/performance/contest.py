@@ -60,7 +60,7 @@ def _serve(pipe: Connection, spec: Spec) -> None:
     from verdict.device import prepare
 
     try:
-        prepare(spec.threads) if spec.prepared else torch.set_num_threads(spec.threads)
+        prepare(spec.threads, "cpu") if spec.prepared else torch.set_num_threads(spec.threads)
         calls, facts = spec.build(*spec.arguments)
         pipe.send((list(calls), facts))
         while (asked := pipe.recv()) is not None:

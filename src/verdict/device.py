@@ -68,22 +68,32 @@ def medium_is_exact(device: torch.device) -> bool:
     return error.item() < 1e-5
 
 
-def prepare(threads: int) -> None:
-    """Set the process up: its threads, repeatable kernels, the library for products in fp32, and an allocator that
-    keeps large blocks."""
+def prepare(threads: int, device: str = "auto") -> None:
+    """Set the process up for work on a device, as params.yaml names it: its threads, repeatable kernels, the library
+    for products in fp32, and an allocator that keeps large blocks."""
     torch.set_num_threads(1)  # a probe by several would start them, and a process that has threads cannot be forked
-    if torch.cuda.is_available():
-        # on a CPU the kernels used here repeat to the bit as they are, and asking imports a compiler (1.2 s a job)
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        # nothing here reads memory that it has not written, and filling it costs 3 to 6 % of a small step
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    if choose_device(device).type == "cuda":
+        _prepare_cuda()
     elif multiplies_bf16() and medium_is_exact(torch.device("cpu")):
         # oneDNN instead of MKL, which on some processors is half as fast; it may round its factors where they have
         # instructions for that, and then is not taken
         torch.set_float32_matmul_precision("medium")
     torch.set_num_threads(threads)
     _keep_large_blocks()
+
+
+def _prepare_cuda() -> None:
+    """Kernels that repeat to the bit, and fp32 that is fp32 in all of them."""
+    # on a CPU the kernels used here repeat to the bit as they are, and asking imports a compiler (1.2 s a job)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # with warnings alone the gradients of fused attention would still be added up in any order
+    torch.use_deterministic_algorithms(True)
+    # nothing here reads memory that it has not written, and filling it costs 3 to 6 % of a small step
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    # cuDNN's attention makes a plan for every new shape, and batches of like lengths have one at almost every step
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    # cuDNN's recurrent kernels would round their factors to TF32, while cuBLAS does not: the LSTM alone would gain
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def _keep_large_blocks() -> None:
@@ -104,11 +114,18 @@ def synchronize(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes: the largest resident size of this process so far, or the most memory allocated on the GPU."""
+    """Bytes: the largest resident size of this process so far, or the most memory allocated on the GPU since
+    ``forget_peak_memory``."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def forget_peak_memory(device: torch.device) -> None:
+    """Begin anew to look for the most memory allocated on the GPU; of a process there is no such beginning."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def resident_memory() -> int:

@@ -175,6 +175,7 @@ class SpeedSettings(Section):
     architectures: Annotated[list[Name], Field(description="those timed; empty: all of the stage's"), Distinct] = []
     rounds: Annotated[int, Field(ge=2, le=10**4, description="rounds in which the architectures take turns")] = 5
     own_batches: Annotated[Size, Field(description="batches of the stage's own data timed in each round")] = 4
+    memory_rounds: Annotated[int, Field(ge=1, le=100, description="rounds in which a step's memory is measured")] = 3
     lengths: Annotated[list[Size], Field(description="pieces per sequence at constant tokens per batch"), Distinct] = []
     sweep_tokens: Annotated[Size, Field(description="pieces per batch at every one of the lengths")] = 4096
     batches: Annotated[list[Size], Field(description="sequences per batch at batch_length pieces"), Distinct] = []
@@ -284,6 +285,17 @@ class ParallelismSettings(Section):
     cost_tokens: Annotated[Size, Field(description="pieces per batch for which the cost is told")] = 1024
 
 
+class ScalingSettings(Section):
+    """What is read off the learning curves of a task's sizes; see ``verdict.measure.scaling``."""
+
+    halvings: Annotated[int, Field(ge=1, le=20, description="how often the tokens are halved")] = 3
+    fitted: Annotated[int, Field(ge=1, le=20, description="last halvings that the law over tokens is fitted to")] = 2
+    texts: Annotated[Size, Field(description="texts at once, for the memory of inference")] = 8
+    context: Annotated[
+        dict[Task, Size], Field(description="per task: pieces of each text (and of its source); 128 where left out")
+    ] = {}
+
+
 class BucketSettings(Section):
     """Quality by length of the source; see ``verdict.measure.buckets``."""
 
@@ -332,6 +344,7 @@ class Measurements(Section):
     gradients: GradientSettings
     context: ContextSettings
     parallelism: ParallelismSettings
+    scaling: ScalingSettings = ScalingSettings()
     buckets: dict[Literal["translation", "summarization"], BucketSettings]
     items: ItemSettings = ItemSettings()
     activity: ActivitySettings

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import inputs
+import polars as pl
 import tiny
 from promise import ROOT, BrokenError, Kind, Outcome, left, real_claims, tried, working_in
 
@@ -52,6 +53,12 @@ def finish(folder: Path) -> None:
     for name in ("verdict", "earlier"):
         write_json(folder / f"results/{name}.json", verdict)
     write_json(folder / "results/docket.json", {"docket_sha256": real_claims().sha256()})
+    on_a_card = pl.when(pl.col("device") == "cpu").then(pl.lit("cuda")).otherwise(pl.col("device"))
+    found = evidence.read(folder / "results/evidence.parquet").filter(pl.col("experiment") != "baseline")
+    evidence.write(evidence.check(found.with_columns(device=on_a_card)), folder / "elsewhere/evidence.parquet")
+    for name in ("machine.json", "docket.json"):
+        if (folder / "results" / name).exists():
+            shutil.copyfile(folder / "results" / name, folder / "elsewhere" / name)
     write_json(folder / "results/ledger.json", {"runs": {}, "experiments": {}, "tracking_uri": "sqlite:///mlflow.db"})
     for path in folder.glob("corpus/*/card.json"):
         write_json(path, {**json.loads(path.read_text(encoding="utf-8")), **CARD})
@@ -102,13 +109,16 @@ def known_commands() -> list[Known]:
         line(
             f"verdict.page --evidence {table} --history results/history.parquet --verdict {verdict} --claims {docket} "
             f"--ledger results/ledger.json --machine results/machine.json --outputs {pairs}/outputs.jsonl "
-            f"--earlier {earlier} --cards corpus/lm/card.json --rules {{rules}} --out page.html",
-            table, docket, verdict, earlier, "results/history.parquet", "results/ledger.json", "results/machine.json",
+            f"--earlier {earlier} --cards corpus/lm/card.json --rules {{rules}} --other-devices elsewhere "
+            "--out page.html",
+            table, docket, verdict, earlier, "elsewhere/machine.json", "elsewhere/docket.json",
+            "results/history.parquet", "results/ledger.json", "results/machine.json",
             f"{pairs}/outputs.jsonl", "corpus/lm/card.json", rules=[["corpus", ["corpus"]]],
         ),
         line(
-            f"verdict.evidence --metrics {lm}/metrics.json measurements/anatomy.json --runs {lm} --out gathered",
-            "measurements/anatomy.json", *curve(lm),
+            f"verdict.evidence --metrics {lm}/metrics.json measurements/anatomy.json --runs {lm} "
+            "--other-devices elsewhere --out gathered",
+            "measurements/anatomy.json", "elsewhere/evidence.parquet", *curve(lm),
         ),
         line(f"verdict.court.claims --claims {docket} --record recorded.json", docket),
         line("verdict.corpus --task lm --spec @spec.json --downloads d --out made", "spec.json", "mine.txt"),

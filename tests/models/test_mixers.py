@@ -1,6 +1,7 @@
 """Each mixer against its equations, written out anew in float64; and what makes it a mixer."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from tiny import ARCHITECTURES, pieces
 
 from verdict.errors import UserError
 from verdict.models.families import build
-from verdict.models.mixers import attention, mixer_class
+from verdict.models.mixers import attention, mixer_class, recurrent
 from verdict.models.mixers.attention import (
     Attention,
     CrossAttention,
@@ -21,7 +22,7 @@ from verdict.models.mixers.attention import (
 from verdict.models.mixers.base import Mixer
 from verdict.models.mixers.gru import GRU
 from verdict.models.mixers.lstm import LSTM
-from verdict.models.mixers.recurrent import Recurrent, reverse_rows
+from verdict.models.mixers.recurrent import Recurrent, read_in, reverse_rows
 from verdict.models.mixers.rnn import RNN
 from verdict.models.settings import Architecture, Shape
 from verdict.models.sizes import solve
@@ -109,6 +110,85 @@ def test_the_other_recurrence_reads_each_row_from_both_of_its_ends(kind: type[Re
         back = by_hand(kind, mixer.layers[1], x[row, :length].flip(0), zeros).flip(0)
         expected = torch.cat((there, back), -1) @ mixer.project_out.weight.T
         torch.testing.assert_close(found[row, :length], expected, rtol=0, atol=1e-12)
+
+
+def read(kind: type[Recurrent], dtype: torch.dtype, learned: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """A layer's outputs in fp64 and those of its kernel in other numbers, from zeros or from another state."""
+    layer, x = made(kind, causal=True).layers[0], values(3, 5, WIDTH)
+    start = tuple(values(1, 3, 8, seed=seed) * learned for seed in range(1, 1 + EQUATIONS[kind][1]))
+    truth = layer(x, start if len(start) > 1 else start[0])[0]
+    return truth, read_in(dtype, layer, x, start)
+
+
+@RECURRENT
+@pytest.mark.parametrize("learned", [False, True])
+def test_a_kernel_in_other_numbers_computes_the_same_function(kind: type[Recurrent], learned: bool):
+    truth, same = read(kind, torch.float64, learned)
+    torch.testing.assert_close(same, truth, rtol=0, atol=1e-14)
+    for dtype, tolerance in ((torch.float32, 1e-5), (torch.bfloat16, 0.05)):
+        found = read(kind, dtype, learned)[1]
+        assert found.dtype == dtype
+        torch.testing.assert_close(found.double(), truth, rtol=0, atol=tolerance)
+
+
+@RECURRENT
+def test_a_kernel_in_bf16_teaches_the_weights_in_their_own_numbers(kind: type[Recurrent]):
+    layer, x = made(kind, causal=True).layers[0], values(3, 5, WIDTH).requires_grad_()
+    start = tuple(values(1, 3, 8, seed=seed).requires_grad_() for seed in range(1, 1 + EQUATIONS[kind][1]))
+    taught = (x, *start, *layer.parameters())
+    truth = torch.autograd.grad(layer(x, start if len(start) > 1 else start[0])[0].square().sum(), taught)
+    found = torch.autograd.grad(read_in(torch.bfloat16, layer, x, start).square().sum(), taught)
+    for ours, theirs in zip(found, truth, strict=True):
+        assert ours.dtype == torch.float64
+        assert (ours - theirs).norm() / theirs.norm() < 0.05
+
+
+def test_the_weights_of_a_kernel_lie_in_one_piece_in_cudnns_order(monkeypatch: pytest.MonkeyPatch):
+    given: list[list[torch.Tensor]] = []
+    kernel = torch.lstm
+    monkeypatch.setattr(
+        torch, "lstm", lambda x, start, parts, **more: given.append(parts) or kernel(x, start, parts, **more)
+    )
+    read(LSTM, torch.float32, learned=True)
+    (parts,) = given
+    assert parts[0].storage_offset() == 0
+    for part, following in pairwise(parts):
+        assert part.is_contiguous()
+        assert following.data_ptr() == part.data_ptr() + part.nbytes
+    assert parts[0].untyped_storage().nbytes() == sum(part.nbytes for part in parts)
+
+
+class OnGPU(torch.Tensor):
+    """A tensor that says it is on a GPU."""
+
+    is_cuda = True
+
+
+@RECURRENT
+@pytest.mark.parametrize("causal", [True, False])
+def test_on_a_gpu_a_kernel_takes_the_numbers_that_autocast_was_asked_for(
+    kind: type[Recurrent], causal: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """And not fp16, which torch's own autocast of the kernel takes."""
+    mixer = made(kind, causal, summary=causal)
+    x, lengths, told = values(2, 4, WIDTH), torch.tensor([4, 2]), values(2, WIDTH, seed=1)
+    taken: list[torch.dtype] = []
+
+    def recorded(dtype: torch.dtype, *more: object) -> torch.Tensor:
+        taken.append(dtype)
+        return read_in(torch.float64, *more)
+
+    monkeypatch.setattr(recurrent, "read_in", recorded)
+    truth = mixer(x, lengths, told)
+    assert not taken
+    plain = mixer(x.as_subclass(OnGPU), lengths, told)  # no autocast, so no other numbers
+    assert not taken
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: device == "cuda")
+    monkeypatch.setattr(torch, "get_autocast_dtype", lambda device: torch.bfloat16)
+    found = mixer(x.as_subclass(OnGPU), lengths, told)
+    assert taken == [torch.bfloat16] * len(mixer.layers)
+    for same in (plain, found):
+        torch.testing.assert_close(same.as_subclass(torch.Tensor), truth, rtol=0, atol=1e-14)
 
 
 @RECURRENT

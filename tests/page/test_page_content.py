@@ -1,6 +1,7 @@
 """What the page says of a verdict: findings, what would change them, the chooser, costs, tuning, changes, pictures."""
 
 import copy
+import json
 import math
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -13,6 +14,7 @@ from markupsafe import Markup
 
 from verdict.court import evidence
 from verdict.court.beside import ELSEWHERE, estimates
+from verdict.errors import UserError
 from verdict.page import build, card, inputs, words
 from verdict.page.content import assemble, changes, claims, explain, models, panels, provenance, situations
 from verdict.page.content.naming import Naming
@@ -70,6 +72,24 @@ def test_every_claim_says_what_would_change_it(naming: Naming) -> None:
         else:
             assert shown["told"] in shown["tests"]
             assert shown["rows"] == sorted({row for test in shown["tests"] for row in test["rows"]})
+
+
+def test_a_run_on_another_device_is_told_with_its_machine_and_docket(read: inputs.Inputs, tmp_path: Path) -> None:
+    told = {"gpu": "Some Card 9000", "memory_bytes": 2**37, "date": "2026-11-20"}
+    (tmp_path / "machine.json").write_text(json.dumps(told), encoding="utf-8")
+    for recorded in (read.verdict["docket_sha256"], "f" * 64):
+        (tmp_path / "docket.json").write_text(json.dumps({"docket_sha256": recorded}), encoding="utf-8")
+        both = Naming(inputs.Inputs(**{**vars(read), "others": [inputs._elsewhere(tmp_path)]}), WORDS)
+        [other] = provenance.machine(both)["others"]
+        assert other["folder"] == str(tmp_path)
+        assert "Some Card 9000" in dict(other["facts"])["gpu"]
+        assert 'data-source="machine:0"' in dict(other["facts"])["memory_bytes"]
+        assert recorded in dict(other["facts"])["recorded_docket_sha256"]
+        # a docket that was another when that run began is told where the answer stands
+        assert situations.final(both)["docket_changed"] == (recorded == "f" * 64)
+    (tmp_path / "docket.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UserError, match=r"docket\.json"):
+        inputs._elsewhere(tmp_path)
 
 
 def test_the_chooser_knows_every_situation_that_was_tried(naming: Naming) -> None:

@@ -117,12 +117,16 @@ def as_written(tree: Mapping[str, Any]) -> str:
 def test_commands_planted_in_settings_are_refused_or_stay_text(tmp_path: Path, plant: str) -> None:
     told = settings.read(ROOT / "params.yaml")
     told["editions"] = {told["edition"]: {}}  # an edition changes the same keys
+    told["other_devices"] = ["kept"]
     told, kept, refused = accepted(told, plant)
     print(f"{refused + len(kept)} planted: {refused} refused, {len(kept)} stay text")  # for `pytest -rP`
     assert refused > 100
     (tmp_path / "params.yaml").write_text(as_written(told), encoding="utf-8")
     if told["earlier"]:
         (tmp_path / told["earlier"]).write_text("{}", encoding="utf-8")
+    for name in ("evidence.parquet", "machine.json", "docket.json"):
+        (tmp_path / told["other_devices"][0]).mkdir(parents=True, exist_ok=True)
+        (tmp_path / told["other_devices"][0] / name).touch()
     commands = shell_commands(tmp_path)
     assert len(commands) > 100
     calls = told_by_shell(commands, tmp_path)

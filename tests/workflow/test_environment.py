@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.workflow.conftest import ROOT
 
@@ -32,6 +33,38 @@ def test_a_disk_that_is_nearly_full_is_told_with_what_a_run_needs(tmp_path: Path
     assert told is not None
     assert told.startswith(f"{tmp_path} has ")
     assert "MB free, and a run needs 1000000000000000; free some space" in told
+
+
+def with_devices(folder: Path, *names: str) -> Path:
+    """A system that has these files."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def test_a_gpu_is_seen_whatever_its_number_and_not_where_it_is_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert not environment.has_gpu(with_devices(tmp_path / "none", "dev/nvidiactl", "dev/nvidia-uvm", "dev/null"))
+    seventh = with_devices(tmp_path / "seventh", "dev/nvidia7")
+    assert environment.has_gpu(seventh)
+    assert environment.has_gpu(with_devices(tmp_path / "told", "proc/driver/nvidia/gpus/0000:01:00.0/information"))
+    for visible in ("", "-1"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert not environment.has_gpu(seventh)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    assert environment.has_gpu(seventh)
+
+
+def test_a_cluster_gives_every_job_that_wants_a_machine_to_itself_its_threads():
+    alone = {
+        rule.partition(":")[0]
+        for rules in (ROOT / "workflow/rules").glob("*.smk")
+        for rule in rules.read_text(encoding="utf-8").split("\nrule ")[1:]
+        if "threads: 1024" in rule
+    }
+    told = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text(encoding="utf-8"))["set-threads"]
+    assert alone == {name.partition("=")[0] for name in told} != set()
 
 
 def locked(folder: Path, **entries: dict[str, object] | str) -> Path:

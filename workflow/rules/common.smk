@@ -233,6 +233,8 @@ def scaling_settings(task):
         ],
         "ladder": SETTINGS.ladders.get(task, []),
         "targets": SETTINGS.stages[stages[-1]].targets,
+        **SETTINGS.measurements.scaling.model_dump(exclude={"context"}),
+        "context": SETTINGS.measurements.scaling.context.get(task, 128),
     }
 
 

@@ -243,6 +243,8 @@ rule context:
     conda:
         "../envs/verdict.yaml"
     threads: 1
+    resources:
+        gpu=GPU,
     params:
         settings=as_json(
             SETTINGS.measurements.context.model_dump(exclude={"architectures"})
@@ -296,6 +298,17 @@ rule parallelism:
         " --threads {threads} --out {output} 2>&1 | tee {log} >&2"
 
 
+def bucket_settings(task):
+    """How the scores of a task's main stage, which has its name, are told by length; None where they are not."""
+    told = SETTINGS.measurements.buckets.get(task)
+    return told and {
+        "task": task,
+        "language": SETTINGS.corpora[task].language,
+        "longest": SETTINGS.tokens[task].longest.get("source"),
+        **told.model_dump(),
+    }
+
+
 rule buckets:
     input:
         tokens="data/tokens/{task}/tokens.json",
@@ -311,13 +324,7 @@ rule buckets:
     conda:
         "../envs/verdict.yaml"
     params:
-        settings=lambda wildcards: as_json(
-            {
-                "task": wildcards.task,
-                "language": SETTINGS.corpora[wildcards.task].language,
-                **SETTINGS.measurements.buckets[wildcards.task].model_dump(),
-            }
-        ),
+        settings=lambda wildcards: as_json(bucket_settings(wildcards.task)),
         code=code_digest("verdict.measure.buckets"),
         runs=lambda wildcards: runs_of(wildcards.task),
         tokens=subpath(input.tokens, parent=True),
@@ -331,11 +338,16 @@ rule buckets:
 
 rule items:
     input:
-        lambda wildcards: [
+        outputs=lambda wildcards: [
             f"{run}/{file}"
             for run in runs_of(wildcards.stage)
             for file in ("evaluation.json", "outputs.jsonl")
         ],
+        tokens=lambda wildcards: (
+            f"data/tokens/{wildcards.stage}/tokens.json"
+            if bucket_settings(wildcards.stage)
+            else []
+        ),
     output:
         "measurements/items/{stage}.json",
     log:
@@ -351,15 +363,21 @@ rule items:
                 "block": SETTINGS.measurements.items.block.get(
                     stage_of(wildcards).task, 1
                 ),
+                "by_length": bucket_settings(wildcards.stage),
             }
         ),
         code=code_digest("verdict.measure.items"),
         runs=lambda wildcards: runs_of(wildcards.stage),
+        sources=lambda wildcards: (
+            f"--tokens data/tokens/{wildcards.stage} --corpus data/corpus/{wildcards.stage}"
+            if bucket_settings(wildcards.stage)
+            else ""
+        ),
     message:
         "draw the test items of {wildcards.stage} anew"
     shell:
-        "python -m verdict.job verdict.measure.items --settings {params.settings:q} --models {params.runs} --out {output}"
-        " 2>&1 | tee {log} >&2"
+        "python -m verdict.job verdict.measure.items --settings {params.settings:q} --models {params.runs} {params.sources}"
+        " --out {output} 2>&1 | tee {log} >&2"
 
 
 rule activity:

@@ -282,7 +282,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     given = parser.parse_args()
-    prepare(given.threads)
+    prepare(given.threads, "cpu")
     run(filled(Settings, given.settings, "--settings"), given.models, given.tokens, given.out)
 
 

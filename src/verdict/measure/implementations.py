@@ -14,6 +14,7 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._triton import has_triton
 
 from verdict.models.families import LanguageModel
 from verdict.models.mixers.attention import Attention, written_out
@@ -83,9 +84,9 @@ IMPLEMENTATIONS: dict[type[Mixer], dict[str, Callable[[Mixer], None]]] = {
 }
 
 
-def can_compile() -> bool:
-    """Whether the C++ compiler is there that ``torch.compile`` calls for code on a CPU (and beside that on a GPU)."""
-    return shutil.which(os.environ.get("CXX", "g++")) is not None
+def can_compile(device: torch.device) -> bool:
+    """Whether what ``torch.compile`` calls is there: a C++ compiler, and on a GPU also triton."""
+    return shutil.which(os.environ.get("CXX", "g++")) is not None and (device.type != "cuda" or has_triton())
 
 
 def implementations(model: LanguageModel, compiled: bool = False) -> dict[str, LanguageModel]:
@@ -104,6 +105,9 @@ def implementations(model: LanguageModel, compiled: bool = False) -> dict[str, L
 
 def _copy(model: LanguageModel, change: Callable[[Mixer], None]) -> LanguageModel:
     twin = copy.deepcopy(model)
+    for part in twin.modules():
+        if isinstance(part, nn.RNNBase):
+            part.flatten_parameters()  # cuDNN wants a layer's weights in one piece of memory, and a copy tears it apart
     for block in twin.decoder.blocks:
         change(block.mixer)
     return twin

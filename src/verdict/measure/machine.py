@@ -5,6 +5,7 @@ against, in fp32 and in the precision that this run computes in, the best of the
 """
 
 import argparse
+import contextlib
 import os
 import platform
 import subprocess
@@ -33,7 +34,7 @@ PACKAGES = (
     "scipy",
     "polars",
 )
-#: rows and columns of the matrices multiplied
+#: rows and columns of the matrices multiplied; a GPU is not full of so few, so there their double and fourfold compete
 SIZE = 2048
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -60,9 +61,17 @@ def commit() -> str | None:
     return told.stdout.strip() or None
 
 
+def versions() -> dict[str, str]:
+    """Those of the packages that are installed: a machine that only trains and measures needs few of them."""
+    found = {}
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
 def describe(edition: str) -> dict[str, object]:
     """Everything about the machine that the page shows."""
-    versions = {name: metadata.version(name) for name in PACKAGES}
     cuda = torch.cuda.is_available()
     return {
         "date": datetime.now(UTC).date().isoformat(),
@@ -72,10 +81,15 @@ def describe(edition: str) -> dict[str, object]:
         "gpu": torch.cuda.get_device_name() if cuda else None,
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": versions(),
         "commit": commit(),
         "edition": edition,
     }
+
+
+def sizes(device: torch.device) -> tuple[int, ...]:
+    """Rows and columns of the matrices that compete for the peak."""
+    return (SIZE, 2 * SIZE, 4 * SIZE) if device.type == "cuda" else (SIZE,)
 
 
 def products(device: torch.device, precision: str, size: int) -> dict[str, Callable[[], object]]:
@@ -89,16 +103,19 @@ def peak(device: torch.device, precision: str) -> float:
     threads: what utilisation is read against."""
     best = 0.0
     for level in ("highest", "medium") if precision == "fp32" and medium_is_exact(device) else ("highest",):
-        with fp32_products(level):
-            for _, _, seconds in rounds(products(device, precision, SIZE), 5, device):
-                best = max(best, 2 * SIZE**3 / seconds)
+        for size in sizes(device):
+            with fp32_products(level):
+                for _, _, seconds in rounds(products(device, precision, size), 5, device):
+                    best = max(best, 2 * size**3 / seconds)
     return best
 
 
 def run(device: torch.device, precision: str, edition: str, machine: Path, rows: Path) -> None:
     """Write both files; ``precision`` as params.yaml has it."""
     write_json(machine, describe(edition))
-    report = Report("device", {"size": SIZE}, experiment="device", architecture="device", device=device_name(device))
+    report = Report(
+        "device", {"sizes": sizes(device)}, experiment="device", architecture="device", device=device_name(device)
+    )
     # no other: a processor that has to emulate bf16 would be busy for minutes with what nobody reads
     for one in sorted({"fp32", choose_precision(precision, device)}):
         report.add("matmul_flops_per_second", peak(device, one), "FLOP/s", "higher", variant=one)
@@ -115,7 +132,7 @@ def main() -> None:
     parser.add_argument("--machine", type=Path, required=True, help="file to write the description to")
     parser.add_argument("--rows", type=Path, required=True, help="file to write the rows to")
     given = parser.parse_args()
-    prepare(given.threads)
+    prepare(given.threads, given.device)
     run(choose_device(given.device), given.precision, given.edition, given.machine, given.rows)
 
 

@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     given = parser.parse_args()
-    prepare(given.threads)
+    prepare(given.threads, job_of(given.models[0]).device)
     evaluation = filled(Evaluation, given.evaluation, "--evaluation")
     for folder in given.models:
         run(evaluation, folder, given.tokens, given.corpus)

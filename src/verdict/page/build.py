@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from importlib import resources
 from typing import Any
 
+from altair.utils.schemapi import debug_mode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -64,7 +65,9 @@ def render(inputs: Inputs, words: Words, card: str | None = None) -> str:
         }
     )
     naming = Naming(inputs, words)
-    shown = assemble(naming)
+    # each part of a chart would be validated while it is made and again in the whole: the tests validate the whole
+    with debug_mode(False):
+        shown = assemble(naming)
     script, bundle = Markup(in_script(_resource("page.js"))), Markup(in_script(vega_bundle()))
     specs = [{"id": item["id"], "spec": item["panel"].spec} for item in shown["gallery"].items]
     environment = Environment(

@@ -28,8 +28,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="CPU threads; results depend on it in the last bits")
     parser.add_argument("--runs", type=Path, required=True, help="folder of the runs' folders")
     given = parser.parse_args()
-    prepare(given.threads)
     jobs = [Job.from_dict(job) for job in json.loads(given.jobs)]
+    prepare(given.threads, jobs[0].device)
     if given.tuning:
         jobs = [tuned(job, given.tuning) for job in jobs]
     try:

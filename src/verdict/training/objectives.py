@@ -1,6 +1,8 @@
 """What a batch costs: one function per objective, the same for every architecture, in training and evaluation.
 
-Each takes (model, batch, piece_bytes [V]) and gives a ``Cost``; only positions that count go through the output.
+Each takes (model, batch, piece_bytes [V]) and gives a ``Cost``; only positions that count go through the output. What
+is counted, and where those positions are, is found before the model is called: to tell a number the CPU waits for all
+that it has given to a GPU, which would then wait for the CPU in the middle of a step.
 """
 
 from collections.abc import Callable
@@ -29,39 +31,40 @@ class Cost(NamedTuple):
 def language_model(model: LanguageModel, batch: Batch, piece_bytes: Tensor) -> Cost:
     """Every piece of each window but the first from those before it."""
     inputs, truth = batch["tokens"][:, :-1], batch["tokens"][:, 1:].flatten()
-    nats = _restored(model, model(inputs).flatten(0, 1), truth)
-    return Cost(nats, len(truth), int(piece_bytes[truth].sum()), inputs.numel())
+    told = int(piece_bytes[truth].sum())
+    return Cost(_restored(model, model(inputs).flatten(0, 1), truth), len(truth), told, inputs.numel())
 
 
 def sequence_pairs(model: EncoderDecoder, batch: Batch, piece_bytes: Tensor) -> Cost:
     """Every target piece and its END from the source and the target so far (teacher forcing)."""
     target, lengths = batch["target"], batch["target_lengths"]
     shifted = F.pad(target[:, :-1], (1, 0), value=bpe.BEGIN)
-    real = visible(lengths, target.shape[1])
-    hidden = model(batch["source"], batch["source_lengths"], shifted)
+    real = visible(lengths, target.shape[1]).nonzero(as_tuple=True)
     truth = target[real]
-    seen = int(batch["source_lengths"].sum()) + len(truth)
-    return Cost(_restored(model, hidden[real], truth), len(truth), int(piece_bytes[truth].sum()), seen)
+    told, seen = int(piece_bytes[truth].sum()), int(batch["source_lengths"].sum()) + len(truth)
+    hidden = model(batch["source"], batch["source_lengths"], shifted)
+    return Cost(_restored(model, hidden[real], truth), len(truth), told, seen)
 
 
 def masked(model: MaskedEncoder, batch: Batch, piece_bytes: Tensor) -> Cost:
     """Every chosen piece from the text around it."""
-    truth = batch["truth"]
-    hidden = model(batch["tokens"], batch["lengths"])[batch["where"]]
-    return Cost(_restored(model, hidden, truth), len(truth), int(piece_bytes[truth].sum()), int(batch["lengths"].sum()))
+    truth, where = batch["truth"], batch["where"].nonzero(as_tuple=True)
+    told, seen = int(piece_bytes[truth].sum()), int(batch["lengths"].sum())
+    hidden = model(batch["tokens"], batch["lengths"])
+    return Cost(_restored(model, hidden[where], truth), len(truth), told, seen)
 
 
 def classification(model: MaskedEncoder, batch: Batch, piece_bytes: Tensor) -> Cost:
     """The class of each text."""
+    seen = int(batch["lengths"].sum())
     logits = model.classify(batch["tokens"], batch["lengths"])
-    return Cost(summed_cross_entropy(logits, batch["label"]), len(batch["label"]), 0, int(batch["lengths"].sum()))
+    return Cost(summed_cross_entropy(logits, batch["label"]), len(batch["label"]), 0, seen)
 
 
 def answers(model: LanguageModel, batch: Batch, piece_bytes: Tensor) -> Cost:
     """The answers that are asked, each from the pieces up to its own position."""
-    tokens, truth = batch["tokens"], batch["truth"]
-    hidden = model(tokens)[batch["where"]]
-    return Cost(_restored(model, hidden, truth), len(truth), 0, tokens.numel())
+    tokens, truth, where = batch["tokens"], batch["truth"], batch["where"].nonzero(as_tuple=True)
+    return Cost(_restored(model, model(tokens)[where], truth), len(truth), 0, tokens.numel())
 
 
 def _restored(model: Model, hidden: Tensor, truth: Tensor) -> Tensor:

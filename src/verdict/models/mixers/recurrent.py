@@ -65,6 +65,31 @@ def heard(layer: nn.RNNBase, x: Tensor, hidden: Tensor) -> list[tuple[Tensor, Te
     return list(zip(*(part.split(layer.hidden_size, -1) for part in parts), strict=True))
 
 
+def read_in(dtype: torch.dtype, layer: nn.RNNBase, x: Tensor, start: tuple[Tensor, ...]) -> Tensor:
+    """The outputs [B, T, H] of a layer's kernel over x [B, T, D] from a state of parts [1, B, H], all in ``dtype``.
+
+    Torch's autocast of cuDNN's recurrent kernels takes fp16, whatever it is asked for (AutocastRNN.cpp): recurrent
+    models alone would train in that, and without the scaled loss that it needs.
+    """
+    parts = weights(layer)
+    # one piece of memory in cuDNN's order, or cuDNN would copy them into one at every call
+    pieces = torch.cat([part.flatten() for part in parts]).to(dtype).split([part.numel() for part in parts])
+    kernel = getattr(torch, layer.mode.lower())  # torch.lstm, torch.gru, torch.rnn_tanh
+    with torch.autocast(x.device.type, enabled=False):
+        outputs = kernel(
+            x.to(dtype),
+            _together(tuple(part.to(dtype) for part in start)),
+            [piece.view_as(part) for piece, part in zip(pieces, parts, strict=True)],
+            has_biases=True, num_layers=1, dropout=0.0, train=layer.training, bidirectional=False, batch_first=True,
+        )[0]  # fmt: skip
+    return cast(Tensor, outputs)
+
+
+def _together(start: tuple[Tensor, ...]) -> Any:
+    """The parts of a state as the kernels take them: a tensor, or a tuple where there are several."""
+    return start if len(start) > 1 else start[0]
+
+
 class Recurrent(Mixer):
     """One recurrent layer and its output projection: causal, or one layer forwards and one backwards, half the width
     each.
@@ -112,18 +137,25 @@ class Recurrent(Mixer):
             nn.init.zeros_(self.bridge.bias)
         nn.init.xavier_uniform_(self.project_out.weight, gain=residual_scale)
 
-    def _kernel_start(self, x: Tensor, summary: Tensor | None) -> Any:
-        """The start as the kernel takes it: a tensor [1, B, H], or a tuple of them where the state has several."""
-        parts = tuple(part[None].to(x.dtype).contiguous() for part in self.initial_state(x, 0, summary))
-        return parts if len(parts) > 1 else parts[0]
+    def _start(self, x: Tensor, summary: Tensor | None) -> tuple[Tensor, ...] | None:
+        """The parts [1, B, H] of the state that a summary is mapped to; None for zeros, which kernels make."""
+        if self.bridge is None:
+            return None
+        return tuple(part[None].to(x.dtype).contiguous() for part in self.initial_state(x, 0, summary))
+
+    def _read(self, layer: nn.RNNBase, x: Tensor, start: tuple[Tensor, ...] | None = None) -> Tensor:
+        """The outputs [B, T, H] of a layer, in the precision that is asked for."""
+        # plain code in a layer's place (verdict.measure.implementations) is cast product by product
+        if x.is_cuda and torch.is_autocast_enabled("cuda") and isinstance(layer, nn.RNNBase):
+            zeros = x.new_zeros(1, x.shape[0], layer.hidden_size)
+            return read_in(torch.get_autocast_dtype("cuda"), layer, x, start or (zeros,) * len(self.state._fields))
+        return cast(Tensor, layer(x, _together(start) if start else None)[0])
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, summary: Tensor | None = None) -> Tensor:
         if self.causal:
-            if self.bridge is None:
-                return self.project_out(self.layers[0](x)[0])
-            return self.project_out(self.layers[0](x, self._kernel_start(x, summary))[0])
-        forwards, _ = self.layers[0](x)
-        backwards, _ = self.layers[1](reverse_rows(x, lengths))
+            return self.project_out(self._read(self.layers[0], x, self._start(x, summary)))
+        forwards = self._read(self.layers[0], x)
+        backwards = self._read(self.layers[1], reverse_rows(x, lengths))
         return self.project_out(torch.cat((forwards, reverse_rows(backwards, lengths)), -1))
 
     def initial_state(self, x: Tensor, capacity: int, summary: Tensor | None = None) -> Any:

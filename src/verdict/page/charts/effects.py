@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 
 from verdict.page import effects
-from verdict.page.charts.theme import Panel, axis_format, finish
+from verdict.page.charts.theme import Panel, axis_format, finish, layered
 from verdict.page.words import TOKEN, Words
 
 HEIGHT = 200
@@ -87,12 +87,12 @@ def gap(tests: Sequence[dict[str, Any]], words: Words) -> Panel:
             x=x, y=alt.Y("estimate:Q", scale=scale), color=colour, tooltip=said
         ),
     ]
-    chart = alt.layer(*(layers if band else layers[1:]), data=alt.Data(values=values))
+    chart = layered(*(layers if band else layers[1:]))
     about = {key: first["sides"].get(key) or "" for key in ("task", "device")} | {
         "metric": first["metric"],
         "variable": variable,
     }
-    return Panel("gap", finish(chart, HEIGHT, f"{TOKEN}chart.describe.gap"), [], [], HEIGHT + 55, about)
+    return Panel("gap", finish(chart, HEIGHT, f"{TOKEN}chart.describe.gap", values), [], [], HEIGHT + 55, about)
 
 
 def _ticks(low: float, high: float, count: int = 6) -> list[float]:

@@ -20,6 +20,7 @@ from verdict.page.charts.theme import (
     channels,
     finish,
     is_log,
+    layered,
     tooltip,
     value_axis,
 )
@@ -86,7 +87,7 @@ def strip(rows: Sequence[Row], words: Words, by: Sequence[str] = ("variant", "ma
         .encode(x=alt.value(0), y=y, text="label:N")
     )
     height = ROW_HEIGHT * len(labels)
-    spec = finish(alt.layer(means, points, names, data=alt.Data(values=values)), height, f"{TOKEN}chart.describe.strip")
+    spec = finish(layered(means, points, names), height, f"{TOKEN}chart.describe.strip", values)
     return Panel("strip", spec, list(ordered), architectures, height + 30, about(rows[0]))
 
 
@@ -166,7 +167,7 @@ def curve(rows: Sequence[Row], words: Words) -> Panel:
             .mark_text(text=f"✕ {TOKEN}figure.never", baseline="bottom", fontSize=11)
             .encode(x=x, y=alt.value(-3), color=colour)
         )
-    spec = finish(alt.layer(*layers, data=alt.Data(values=values)), 220, f"{TOKEN}chart.describe.curve")
+    spec = finish(layered(*layers), 220, f"{TOKEN}chart.describe.curve", values)
     return Panel("curve", spec, ordered, architectures, 275, about(rows[0]))
 
 
@@ -241,11 +242,8 @@ def learning(history: Sequence[Row], words: Words, over: str = "tokens") -> Pane
             alt.Tooltip("value:Q", title=words.token("metric", "valid_bits_per_byte"), format=".3f"),
         ],
     )
-    spec = finish(
-        alt.layer(line, points, *ends(values, colour, is_logarithmic=False), data=alt.Data(values=values)),
-        220,
-        f"{TOKEN}chart.describe.learning",
-    )
+    layers = layered(line, points, *ends(values, colour, is_logarithmic=False))
+    spec = finish(layers, 220, f"{TOKEN}chart.describe.learning", values)
     return Panel(
         "learning",
         spec,
@@ -302,6 +300,6 @@ def parts(rows: Sequence[Row], words: Words) -> Panel:
         .encode(x=alt.value(0), y=y, text="label:N")
     )
     height = ROW_HEIGHT * len(labels)
-    spec = finish(alt.layer(bars, names, data=alt.Data(values=values)), height, f"{TOKEN}chart.describe.parts")
+    spec = finish(layered(bars, names), height, f"{TOKEN}chart.describe.parts", values)
     told = about(drawn[0]) | {"metric": "parameters", "variant": drawn[0]["variant"]}
     return Panel("parts", spec, list(rows), used, height + 30, told)

@@ -6,7 +6,17 @@ from typing import Any
 
 import altair as alt
 
-from verdict.page.charts.theme import Panel, about, arranged, axis_format, channels, finish, kind_of, value_axis
+from verdict.page.charts.theme import (
+    Panel,
+    about,
+    arranged,
+    axis_format,
+    channels,
+    finish,
+    kind_of,
+    layered,
+    value_axis,
+)
 from verdict.page.words import TOKEN, Words
 
 Row = dict[str, Any]
@@ -63,8 +73,8 @@ def explorer(rows: Sequence[Row], words: Words) -> Panel:
         .mark_point(filled=True, size=70, opacity=0.9)
         .encode(x=x, y=y, color=colour, shape=shape)
     )
-    chart = alt.layer(here, line, points, data=alt.Data(values=values)).add_params(place)
-    spec = finish(chart, HEIGHT, f"{TOKEN}chart.describe.explorer")
+    chart = layered(here, line, points).add_params(place)
+    spec = finish(chart, HEIGHT, f"{TOKEN}chart.describe.explorer", values)
     return Panel(
         "explorer", spec, list(ordered), architectures, HEIGHT + 55, {**about(rows[0]), "variant": rows[0]["variant"]}
     )
@@ -137,8 +147,8 @@ def state(layers: Sequence[dict[str, Sequence[float]]], pieces: Sequence[str], a
     axis = alt.Axis(title=None, tickCount=4)
     band = base.mark_area(opacity=0.2, color=ink).encode(x=x, y=alt.Y("low:Q", axis=axis), y2="high:Q")
     line = base.mark_line(strokeWidth=1.8, color=ink).encode(x=x, y=alt.Y("mean:Q", axis=axis))
-    chart = alt.layer(band, line, data=alt.Data(values=values)).add_params(alt.param(name="layer", value=0))
-    return Panel("map", finish(chart, 150, f"{TOKEN}chart.describe.state"), [], [architecture], 220)
+    chart = layered(band, line).add_params(alt.param(name="layer", value=0))
+    return Panel("map", finish(chart, 150, f"{TOKEN}chart.describe.state", values), [], [architecture], 220)
 
 
 def _weights(architecture: str) -> alt.Color:

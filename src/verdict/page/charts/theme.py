@@ -83,8 +83,18 @@ def channels(architectures: Sequence[str]) -> tuple[alt.Color, alt.Shape]:
     )
 
 
-def finish(chart: Any, height: int, description: str) -> dict[str, Any]:
-    spec: dict[str, Any] = chart.properties(width="container", height=height, description=description).to_dict()
+def layered(*layers: alt.Chart | alt.LayerChart) -> alt.LayerChart | alt.FacetChart:
+    """Layers that draw the values which ``finish`` is given (Altair would copy them with every change of the chart)."""
+    return alt.layer(*layers, data=alt.NamedData("values"))
+
+
+def finish(chart: Any, height: int, description: str, values: Sequence[Row] | None = None) -> dict[str, Any]:
+    """The chart as Vega-Lite; ``values``: what a ``layered`` one draws."""
+    # not validated against Vega-Lite's schema, which takes ten times as long as all else: the tests do that
+    described = chart.properties(width="container", height=height, description=description)
+    spec: dict[str, Any] = described.to_dict(validate=False)
+    if values is not None:
+        spec["data"] = {"values": list(values)}
     spec["autosize"] = {"type": "fit-x", "contains": "padding"}
     return spec
 

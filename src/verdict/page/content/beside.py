@@ -8,7 +8,7 @@ from verdict.court.beside import ELSEWHERE
 from verdict.page import charts
 from verdict.page.content.naming import Naming
 from verdict.page.content.order import task_order
-from verdict.page.content.panels import Gallery, sweeps
+from verdict.page.content.panels import Gallery, curves
 from verdict.page.figures import pointer
 
 Row = dict[str, Any]
@@ -18,7 +18,7 @@ TOLD = ("task", "size", "variant", "implementation", "matching", "device", "at")
 
 
 def beside(naming: Naming, gallery: Gallery) -> list[dict[str, Any]]:
-    """Every experiment's estimates that no test has read, and its sweeps that no other chart has drawn."""
+    """Every experiment's estimates that no test has read, and its curves that no other chart has drawn."""
     estimates: dict[str, list[dict[str, Any]]] = {}
     for number, told in enumerate(naming.inputs.verdict.get("beside", [])):
         estimates.setdefault(told["experiment"], []).append({**told, "pointer": pointer("beside", number)})
@@ -75,5 +75,5 @@ def _panels(gallery: Gallery, rows: list[Row]) -> list[dict[str, Any]]:
         gallery.add(panel, gallery.title(panel, several))
         for _, group in sorted(groups.items())
         if len({row["at"] for row in group}) > 1
-        for panel in sweeps(group, gallery.naming.words).values()
+        for panel in curves(group, gallery.naming.words)
     ]

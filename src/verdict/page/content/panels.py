@@ -2,8 +2,9 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup
@@ -14,6 +15,8 @@ from verdict.page.content.order import joined, task_order
 from verdict.page.words import Words
 
 Row = dict[str, Any]
+#: the columns, with their values, that tell the rows of one chart from those of others
+Apart = tuple[tuple[str, str], ...]
 
 DERIVED = {"throughput_kept": "length", "batch_gain": "batch"}  # ratios whose own curve, over this variable, says more
 #: columns that tell charts of one metric apart, in this order
@@ -32,6 +35,11 @@ class Gallery:
     def __init__(self, naming: Naming) -> None:
         self.naming = naming
         self.items: list[dict[str, Any]] = []
+        #: the evidence by metric and task; what is counted by experiment, as its charts show several metrics
+        self._rows: dict[tuple[str, str], list[Row]] = {}
+        for row in naming.inputs.evidence:
+            metric = "anatomy" if row["experiment"] == "anatomy" else row["metric"]
+            self._rows.setdefault((metric, row["task"]), []).append(row)
 
     def add(self, panel: charts.Panel, title: Markup, tests: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
         """Number a chart; ``tests`` are the comparisons that it shows, of which few are drawn under its title."""
@@ -62,9 +70,12 @@ class Gallery:
         """Charts of the very rows that a claim's tests compare, and of the effects over what was swept."""
         evidence = self.naming.inputs.evidence
         several = len({row["device"] for row in evidence if row["experiment"] in ("speed", "generation")}) > 1
-        made: dict[tuple[Any, ...], charts.Panel] = {}
+        # many tests read the same rows: what to draw is gathered first, and each chart is made once
+        asked: dict[tuple[Any, ...], Callable[[], charts.Panel]] = {}
+        flat: dict[tuple[Any, ...], dict[int, Row]] = {}
         for test in tests:
-            self._rows_of(test, made)
+            self._rows_of(test, asked, flat)
+        made = {place: make() for place, make in asked.items()}
         sides = {test[side] for test in tests for side in ("favoured", "against")}
         for task, over in self._learning(tests):
             # the main size alone: others would need colours of their own
@@ -92,7 +103,13 @@ class Gallery:
         where = self.naming.chips(first, ("task", "size", "matching", "variant"))
         return Markup("<b>{}</b> {}").format(told, joined(where, " · "))
 
-    def _rows_of(self, test: dict[str, Any], made: dict[tuple[Any, ...], charts.Panel]) -> None:
+    def _rows_of(
+        self,
+        test: dict[str, Any],
+        asked: dict[tuple[Any, ...], Callable[[], charts.Panel]],
+        flat: dict[tuple[Any, ...], dict[int, Row]],
+    ) -> None:
+        """Add the charts that a test asks for; ``flat`` holds the rows of those that several tests fill."""
         evidence, words = self.naming.inputs.evidence, self.naming.words
         metric, device = test["metric"], test["sides"]["device"]
         rows = [evidence[number] for number in test["rows"] if evidence[number]["metric"] == metric]
@@ -101,9 +118,10 @@ class Gallery:
         if "anatomy" in experiments:
             variant = test["sides"]["variant"] or rows[0]["variant"]
             for task in tasks:
-                body = _where(evidence, experiment="anatomy", task=task, variant=variant, size=rows[0]["size"])
+                counted = self._rows.get(("anatomy", task), [])
+                body = [row for row in counted if row["variant"] == variant and row["size"] == rows[0]["size"]]
                 if any(row["metric"].removeprefix("parameters_") in charts.PARTS for row in body):
-                    made.setdefault(("parts", task, variant), charts.parts(body, words))
+                    asked.setdefault(("parts", task, variant), partial(charts.parts, body, words))
             return
         for task in tasks:
             source = metric
@@ -112,22 +130,23 @@ class Gallery:
             variable = test["sides"]["variable"] or DERIVED.get(metric)
             here = [
                 row
-                for row in _where(evidence, metric=source, task=task)
+                for row in self._rows.get((source, task), [])
                 if row["experiment"] in experiments
                 and row["at"] is not None
                 and row["variable"] == (variable or row["variable"])
                 and (not device or row["device"] == device)
             ]
             for variable in sorted({row["variable"] for row in here}):
-                found = sweeps([row for row in here if row["variable"] == variable], words)
-                for apart, panel in found.items():
-                    made.setdefault(("curve", source, task, variable, device, tuple(sorted(experiments)), apart), panel)
-            flat = [row for row in rows if row["task"] == task and row["at"] is None]
-            if _drawable(flat) and (metric not in DERIVED or not here):
+                place: tuple[Any, ...] = ("curve", source, task, variable, device, tuple(sorted(experiments)))
+                swept_rows = [row for row in here if row["variable"] == variable]
+                for apart, body in sweeps(swept_rows).items():
+                    asked.setdefault((*place, apart), partial(_curve, body, apart, words))
+            still = [row for row in rows if row["task"] == task and row["at"] is None]
+            if _drawable(still) and (metric not in DERIVED or not here):
                 place = ("strip", metric, task, device)
-                together = {row["row"]: row for row in (made[place].rows if place in made else [])}
-                together |= {row["row"]: row for row in flat}
-                made[place] = charts.strip(list(together.values()), words)
+                together = flat.setdefault(place, {})
+                together.update((row["row"], row) for row in still)
+                asked.setdefault(place, partial(_strip, together, words))
 
     def _learning(self, tests: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
         """(task, axis) of the learning curves behind tests of trained models, each once."""
@@ -168,14 +187,23 @@ def finding(naming: Naming, tests: Sequence[dict[str, Any]]) -> Markup:
     return naming.listed(words.t("panel.of", told=said[key], n=counts[key]) for key in winners_first)
 
 
-def sweeps(rows: list[Row], words: Words) -> dict[tuple[tuple[str, str], ...], charts.Panel]:
-    """Curves of one metric over one variable, by what tells them apart; none of nothing but “never”."""
-    made = {}
-    for apart, body in _apart(rows).items():
-        if _drawable(body):
-            panel = charts.curve(body, words)
-            made[apart] = replace(panel, about={**panel.about, **dict(apart)})
-    return made
+def sweeps(rows: list[Row]) -> dict[Apart, list[Row]]:
+    """The rows of each curve of one metric over one variable, by what tells them apart; none of nothing but “never”."""
+    return {apart: body for apart, body in _apart(rows).items() if _drawable(body)}
+
+
+def curves(rows: list[Row], words: Words) -> list[charts.Panel]:
+    """A chart for each of the ``sweeps``."""
+    return [_curve(body, apart, words) for apart, body in sweeps(rows).items()]
+
+
+def _strip(rows: dict[int, Row], words: Words) -> charts.Panel:
+    return charts.strip(list(rows.values()), words)
+
+
+def _curve(rows: list[Row], apart: Apart, words: Words) -> charts.Panel:
+    panel = charts.curve(rows, words)
+    return replace(panel, about={**panel.about, **dict(apart)})
 
 
 def swept(tests: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
@@ -211,16 +239,12 @@ def _drawable(rows: Sequence[Row]) -> bool:
     return any(math.isfinite(row["value"]) for row in rows)
 
 
-def _where(rows: Sequence[Row], **wanted: Any) -> list[Row]:
-    return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
-
-
-def _apart(rows: list[Row]) -> dict[tuple[tuple[str, str], ...], list[Row]]:
+def _apart(rows: list[Row]) -> dict[Apart, list[Row]]:
     """The rows of one chart, or of several where one would draw two values of a replicate at one place: told apart by
     the first columns that separate them."""
-    groups: dict[tuple[tuple[str, str], ...], list[Row]] = {(): rows}
+    groups: dict[Apart, list[Row]] = {(): rows}
     for column in APART:
-        split: dict[tuple[tuple[str, str], ...], list[Row]] = {}
+        split: dict[Apart, list[Row]] = {}
         for key, body in groups.items():
             places = {(row["architecture"], row["at"], row["replicate"]) for row in body}
             for row in body:
