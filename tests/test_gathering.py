@@ -69,7 +69,7 @@ def elsewhere(world: Path, folder: Path, card: str = "cuda: Some Card 9000") -> 
     for path in metrics_of(world):
         told = read_json(path)
         for row in told["rows"]:
-            if row["experiment"] != "baseline":
+            if row["experiment"] not in evidence.WORKED_OUT:
                 row["device"] = row["device"].replace("cpu", card)
                 row["value"] = row["value"] if row["value"] == NEVER else 2 * row["value"]
         write_json(folder / path.relative_to(world), told)
@@ -87,8 +87,9 @@ def test_what_another_device_measured_stands_beside_what_this_one_did(world: Pat
     assert both.filter(pl.col("device") != "cuda").equals(alone)
     beside, there = both.filter(device="cuda"), table.read(other / "evidence.parquet")
     assert all(run.endswith("@cuda") for run in beside["run"])
-    # its models' rows and the baselines of its texts, but no counts, which are the same anywhere
-    assert beside.height == there.filter((pl.col("device") == "cuda") | (pl.col("experiment") == "baseline")).height
+    # its models' rows and what goes with them, but no counts, which are the same anywhere
+    with_them = pl.col("experiment").is_in(evidence.WORKED_OUT)
+    assert beside.height == there.filter((pl.col("device") == "cuda") | with_them).height
     identity = [name for name in table.SCHEMA if name not in ("value", "run")]
     assert both.select(identity).is_duplicated().sum() == 0
     # scores and curves are this run's

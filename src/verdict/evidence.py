@@ -19,7 +19,8 @@ from verdict.files import read_json, read_json_lines, replacing, write_json
 from verdict.metrics import NEVER, read_rows
 from verdict.training.settings import IN_NATS
 
-BASELINE = "baseline"
+#: what is worked out on a CPU wherever models run, of the texts of a run and of what its models wrote
+WORKED_OUT = ("baseline", "length_buckets", "items")
 #: what counts have for a device
 NO_DEVICE = "none"
 
@@ -62,18 +63,18 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 def rows_of_other_device(folder: Path, own: Container[str]) -> list[dict[str, Any]]:
     """The rows that a run elsewhere measured on a kind of device which is none of ``own``; their runs end with it.
 
-    Counts, which no device changes, stay this run's. Baselines are worked out on a CPU wherever models run: they go
-    with the models whose texts they are of. Raises ``UserError`` unless there is exactly one other kind of device.
+    Counts, which no device changes, stay this run's. Baselines, and what is worked out of the models' outputs, go with
+    the models. Raises ``UserError`` unless there is exactly one other kind of device.
     """
     path = folder / "evidence.parquet"
     rows = evidence.read(path).to_dicts()
-    models = {row["device"] for row in rows if row["experiment"] != BASELINE} - {NO_DEVICE}
+    models = {row["device"] for row in rows if row["experiment"] not in WORKED_OUT} - {NO_DEVICE}
     match [kind for kind in sorted(models) if kind not in own]:
         case [kind]:
             return [
                 {**row, "device": kind, "run": f"{row['run']}@{kind}"}
                 for row in rows
-                if row["device"] == kind or row["experiment"] == BASELINE
+                if row["device"] == kind or row["experiment"] in WORKED_OUT
             ]
         case []:
             raise UserError(
