@@ -1,6 +1,7 @@
 """Quality by source length: a fall that was planted is found, one that was not is not."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -60,6 +61,18 @@ def test_the_order_of_the_records_changes_nothing(lengths: np.ndarray, count: in
     assert told[0][1]["words"] == pytest.approx(told[1][1]["words"])
 
 
+@given(lengths=LENGTHS, count=st.integers(1, 8), longest=st.integers(1, 50))
+def test_a_source_that_may_have_been_cut_is_in_no_bucket(lengths: np.ndarray, count: int, longest: int):
+    whole = np.flatnonzero(lengths < longest)
+    assert buckets.uncut(lengths, longest).tolist() == whole.tolist()
+    assert buckets.uncut(lengths, None).tolist() == list(range(len(lengths)))
+    inner = buckets.edges(lengths[whole], count)
+    found = buckets.split(lengths, inner, longest)
+    alone = buckets.split(lengths[whole], inner)
+    assert [whole[bucket.numbers].tolist() for bucket in alone] == [bucket.numbers.tolist() for bucket in found]
+    assert [bucket.length for bucket in alone] == [bucket.length for bucket in found]
+
+
 def mean_length(outputs: list[str], references: list[str], language: str) -> tuple[dict[str, float], str]:
     return {"words": float(np.mean([len(output.split()) for output in outputs]))}, ""
 
@@ -72,6 +85,13 @@ def mean_length(outputs: list[str], references: list[str], language: str) -> tup
 def test_the_slope_is_points_per_doubling(at: list[int], start: float, fall: float):
     scores = [start + fall * np.log2(length) for length in at]
     assert buckets.slope(at, scores) == pytest.approx(fall, abs=1e-6)
+
+
+def test_slopes_of_many_samples_are_those_of_each():
+    rng = np.random.default_rng(0)
+    lengths, scores = np.sort(rng.uniform(5, 50, (7, 4))), rng.uniform(0, 100, (7, 4))
+    found = buckets.slopes(lengths, scores)
+    assert found == pytest.approx([np.polyfit(np.log2(x), y, 1)[0] for x, y in zip(lengths, scores, strict=True)])
 
 
 @given(at=st.lists(st.integers(1, 500), min_size=2, max_size=8, unique=True), data=st.data())
@@ -171,6 +191,26 @@ def test_of_sources_that_are_all_of_one_length_nothing_is_told(told: Path, capsy
     assert "of about one length" in capsys.readouterr().err
 
 
+def test_what_was_lost_by_cutting_is_not_taken_for_an_effect_of_length(told: Path):
+    """32 pieces are the longest kept: what is even up to 16 and falls there has no slope, and a real fall keeps its."""
+    falls = planted(told, "falls", 0, [4], {4: PLANTED})
+    cut = planted(told, "cut", 0, [4], {4: {**EVEN, 32: 0.0}})
+    rows = rows_of(told, [falls, cut], replace(SETTINGS, longest=32))
+    slopes = {row["architecture"]: row["value"] for row in rows if row["metric"] == "quality_slope"}
+    assert slopes == pytest.approx({"falls": -12.5, "cut": 0.0})
+    assert {row["at"] for row in rows} == {4, 8, 16, None}
+    [*_, kept] = rows_of(told, [cut], replace(SETTINGS, longest=33))
+    assert kept["value"] < -12.5
+
+
+@pytest.mark.parametrize("longest", [8, 4])
+def test_of_sources_that_were_nearly_all_cut_nothing_is_told(
+    told: Path, longest: int, capsys: pytest.CaptureFixture[str]
+):
+    assert rows_of(told, [planted(told, "falls", 0, [4], {4: PLANTED})], replace(SETTINGS, longest=longest)) == []
+    assert "that were not cut are of about one length" in capsys.readouterr().err
+
+
 def test_the_buckets_are_the_same_for_all(told: Path):
     folders = [planted(told, name, seed, [4], {4: PLANTED}) for name in ("one", "other") for seed in (0, 1)]
     lines = (folders[1] / "outputs.jsonl").read_text(encoding="utf-8").splitlines()
@@ -221,3 +261,7 @@ def test_what_cannot_be_compared_is_named(told: Path, world: Path):
     (other / "outputs.jsonl").write_text("".join(lines[1:]), encoding="utf-8")
     with pytest.raises(UserError, match="other sources than the rest"):
         rows_of(told, [one, other])
+    lines = (told / "corpus/test.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (told / "corpus/test.jsonl").write_text("".join([lines[1], *lines[1:]]), encoding="utf-8")
+    with pytest.raises(UserError, match="the corpus lacks '0 x"):
+        rows_of(told, [one])

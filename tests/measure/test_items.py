@@ -2,16 +2,24 @@
 
 import json
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from verdict.court import claims as docket
+from verdict.court import evidence
+from verdict.court.judge import judge
 from verdict.errors import UserError
 from verdict.files import read_json
-from verdict.measure import items
+from verdict.measure import buckets, items
 from verdict.measure.scores import SCORES
+
+ROOT = Path(__file__).parents[2]
 
 WORDS = ["open", "close", "save", "list", "window", "today", "file", "name"]
 DRAWN = items.resamples(12, 40, 0)
@@ -86,6 +94,33 @@ def test_a_pair_is_as_uncertain_the_other_way_round_and_the_same_outputs_not_at_
     assert items.errors({"a": scores["a"], "b": {7: scores["b"][0]}}) == {}
 
 
+# ---------------------------------------------------------------- by length
+
+
+@pytest.mark.parametrize("task", ["summarization", "translation"])
+def test_a_draw_of_the_whole_test_set_is_dealt_to_the_buckets_as_if_it_had_been_tested(task):
+    outputs, references = texts(1, 60), texts(99, 60)
+    lengths = np.random.default_rng(5).integers(4, 40, 60)
+    inner = buckets.edges(lengths, 3)
+    groups = buckets.split(lengths, inner)
+    drawn = items.resamples(60, 5, 0)
+    found = items.scores_by_length(items.SCORERS[task](outputs, references), drawn, groups)
+    means = items.mean_lengths(lengths, drawn, groups)
+    for number, counts in enumerate(drawn):
+        chosen = np.repeat(np.arange(60), counts)
+        tested = buckets.split(lengths[chosen], inner)
+        rows = [{"output": outputs[i], "reference": references[i]} for i in chosen]
+        for name, wanted in buckets.score(rows, tested, SCORES[task], "").items():
+            assert [scores[name][number] for scores in found] == pytest.approx(wanted)
+        assert means[number] == pytest.approx([bucket.length for bucket in tested])
+
+
+def test_samples_without_a_record_of_some_length_say_nothing_by_length():
+    groups = buckets.split(np.array([3, 3, 9, 9]), np.array([5.0]))
+    counts = np.array([[2, 1, 1, 0], [2, 2, 0, 0], [0, 0, 3, 1], [0, 1, 0, 3]])
+    assert items.reaching(counts, groups).tolist() == [counts[0].tolist(), counts[3].tolist()]
+
+
 # ---------------------------------------------------------------- runs
 
 
@@ -104,7 +139,7 @@ def write(folder, architecture, seed, outputs, references, task="translation", s
         for i, (output, reference) in enumerate(zip(outputs, references, strict=True))
     ]
     folder.mkdir(parents=True)
-    (folder / "evaluation.json").write_text(json.dumps({"rows": rows}))
+    (folder / "evaluation.json").write_text(json.dumps({"rows": rows, "job": {"evaluation": {"beams": [4]}}}))
     (folder / "outputs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in told))
     return folder
 
@@ -149,3 +184,146 @@ def test_outputs_that_do_not_belong_together_are_refused(tmp_path):
     for wrong, named in ((stale, "evaluation.json says 12.5"), (other, "same records")):
         with pytest.raises(UserError, match=named):
             items.run(items.Settings("translation", resamples=5), [good, wrong], tmp_path / "items.json")
+
+
+#: pieces of a source, each of a quarter of the records; the last are those that were cut
+PIECES = (8, 16, 32, 64)
+REFERENCE = [f"word{letter}" for letter in "abcdefgh"]
+
+
+def words_right(chance, seed, count):
+    """Of eight words how many are right, in summaries of sources of the four lengths in turn."""
+    return np.random.default_rng(seed).binomial(8, np.resize(chance, count))
+
+
+def summaries(right):
+    """Texts with so many words right, which is eight times their ROUGE-1."""
+    return [" ".join([*REFERENCE[:good], *(["wrong"] * (8 - good))]) for good in right]
+
+
+@pytest.fixture
+def summarized(tmp_path):
+    """Writes runs of summarization by architecture, for each seed the words that are right, and their corpus; gives
+    the rows of buckets and items."""
+
+    def make(right, block=1, resamples=1000, longest=64):
+        count = len(next(iter(right.values()))[0])
+        lengths = np.resize(PIECES, count)
+        (tmp_path / "corpus").mkdir()
+        (tmp_path / "tokens").mkdir()
+        sources = "".join(json.dumps({"source": f"source {i}", "target": ""}) + "\n" for i in range(count))
+        (tmp_path / "corpus/test.jsonl").write_text(sources)
+        np.save(tmp_path / "tokens/test.source.npy", np.zeros(lengths.sum(), dtype=np.uint16))
+        np.save(tmp_path / "tokens/test.source.ends.npy", lengths.cumsum())
+        folders = []
+        for name, seeds in right.items():
+            for seed, each in enumerate(seeds):
+                folder = tmp_path / name / f"s{seed}"
+                write(folder, name, seed, summaries(each), [" ".join(REFERENCE)] * count, "summarization")
+                job = tiny.job("summarization", "summarization", "sequence_pairs", name, seed).to_dict()
+                (folder / "metrics.json").write_text(json.dumps({"job": job}))
+                folders.append(folder)
+        grouped = buckets.Settings("summarization", quality="rouge1", buckets=4, longest=longest)
+        told = items.Settings("summarization", resamples=resamples, block=block, by_length=grouped)
+        places = tmp_path / "tokens", tmp_path / "corpus"
+        buckets.run(grouped, folders, *places, tmp_path / "buckets.json")
+        items.run(told, folders, tmp_path / "items.json", *places)
+        return [read_json(tmp_path / f"{name}.json")["rows"] for name in ("buckets", "items")]
+
+    return make
+
+
+def errors_by_length(rows):
+    """at → standard error of ROUGE-1 (the whole test set's stands at None), and that of the slope."""
+    scores = {row["at"]: row["value"] for row in rows if row["metric"] == "rouge1.items_error"}
+    [slope] = [row["value"] for row in rows if row["metric"] == "quality_slope.items_error"]
+    return scores, slope
+
+
+def test_the_error_of_a_planted_difference_of_slopes_is_what_the_spread_of_records_says(summarized):
+    """One falls with length and the other does not: what is left of 400 records is the spread of single ones."""
+    right = {
+        "transformer": words_right([0.9, 0.9, 0.9, 0.9], 1, 400),
+        "lstm": words_right([0.9, 0.7, 0.5, 0.3], 2, 400),
+    }
+    told, rows = summarized({name: [each] for name, each in right.items()})
+    slopes = {row["architecture"]: row["value"] for row in told if row["metric"] == "quality_slope"}
+    difference = 100 / 8 * (right["transformer"] - right["lstm"])
+    of_each = {at: difference[np.resize(PIECES, 400) == at] for at in PIECES[:-1]}
+    by_hand = {at: values.std() / 10 for at, values in of_each.items()}
+    scores, slope = errors_by_length(rows)
+    assert scores == {None: pytest.approx(difference.std() / 20, rel=0.1)} | {
+        at: pytest.approx(error, rel=0.1) for at, error in by_hand.items()
+    }
+    # of three lengths, each twice the one before, the slope is half the difference between the ends
+    assert slopes["transformer"] - slopes["lstm"] == pytest.approx((of_each[32].mean() - of_each[8].mean()) / 2)
+    assert slope == pytest.approx(math.hypot(by_hand[8], by_hand[32]) / 2, rel=0.1)
+
+
+def test_records_that_come_in_groups_make_slopes_less_certain(summarized):
+    """Ten records of one length in a group, which succeed or fail together, are worth one."""
+    lengths, groups = len(PIECES), 20
+    in_groups = words_right([0.5], 3, groups * lengths).reshape(groups, 1, lengths).repeat(10, axis=1).reshape(-1)
+    runs = {"transformer": [in_groups], "lstm": [np.full(len(in_groups), 4)]}
+    _, rows = summarized(runs, block=10 * lengths)
+    by_hand = [100 / 8 * in_groups[number::lengths].std() / math.sqrt(groups) for number in (0, 2)]
+    assert errors_by_length(rows)[1] == pytest.approx(math.hypot(*by_hand) / 2, rel=0.1)
+
+
+def test_systems_that_write_the_same_differ_by_nothing_whichever_items_are_drawn(summarized):
+    same = [words_right([0.9, 0.7, 0.5, 0.3], seed, 80) for seed in (0, 1)]
+    _, rows = summarized({"transformer": same, "lstm": same}, resamples=100)
+    assert {row["metric"] for row in rows} == {
+        f"{name}.items_error" for name in ("rouge1", "rouge2", "rougeL", "quality_slope")
+    }
+    assert {row["value"] for row in rows} == {0.0}
+
+
+def test_the_judge_finds_the_error_of_every_bucket_and_slope(summarized):
+    right = {
+        name: [words_right([0.9, 0.8, 0.7, chance], 10 * number + seed, 200) for seed in range(3)]
+        for number, (name, chance) in enumerate({"transformer": 0.6, "lstm": 0.5}.items())
+    }
+    told, rows = summarized(right, resamples=200)
+    verdict = judge(docket.load(ROOT / "claims.yaml"), evidence.frame([*told, *rows]))
+    wanted = {
+        (row["metric"], row["at"]): pytest.approx(row["value"])
+        for row in rows
+        if row["metric"] == "quality_slope.items_error" or (row["metric"] == "rougeL.items_error" and row["at"])
+    }
+    assert len(wanted) == 1 + 3
+    entries = [entry for claim in verdict["claims"] for entry in claim["tests"]] + verdict["final"]["tests"]
+    judged = {
+        (f"{entry['metric']}.items_error", entry["condition"]["at"]): entry["items_error"]
+        for entry in entries
+        if entry["estimate"] is not None
+    }
+    assert judged == wanted
+    assert all("items/summarization" in entry["runs"] for entry in entries if entry["estimate"] is not None)
+
+
+def test_only_the_search_whose_quality_is_told_by_length_has_errors_by_length(world, tmp_path):
+    """Translation for real, searched greedily and with two beams."""
+    folders = [world / f"runs/translation/{name}/s{seed}" for name in ("transformer", "lstm") for seed in (0, 1)]
+    grouped = buckets.Settings("translation", quality="chrf", buckets=2)
+    places = world / "tokens/translation", world / "corpus/translation"
+    told = items.Settings("translation", resamples=100, by_length=grouped)
+    items.run(told, folders, tmp_path / "items.json", *places)
+    buckets.run(grouped, folders, *places, tmp_path / "buckets.json")
+    rows, scored = (read_json(tmp_path / f"{name}.json")["rows"] for name in ("items", "buckets"))
+    columns = ("task", "variant", "matching", "size", "device", "at")
+    of_buckets = {(f"{row['metric']}.items_error", *(row[name] for name in columns)) for row in scored}
+    found = {(row["metric"], *(row[name] for name in columns)) for row in rows}
+    assert of_buckets < found
+    assert {variant for _, _, variant, *_ in found - of_buckets} == {"greedy", "beam"}
+    assert all(at is None for *_, at in found - of_buckets)
+    items.run(replace(told, by_length=None), folders, tmp_path / "whole.json")
+    assert read_json(tmp_path / "whole.json")["rows"] == [
+        row for row in rows if row["at"] is None and row["metric"] != "quality_slope.items_error"
+    ]
+
+
+def test_quality_by_length_needs_the_lengths(tmp_path):
+    told = items.Settings("translation", by_length=buckets.Settings("translation", quality="chrf"))
+    with pytest.raises(UserError, match="--tokens"):
+        items.run(told, [], tmp_path / "items.json")

@@ -6,7 +6,7 @@ those over replicates are joined as Welch does it, with Satterthwaite's degrees 
 (of unpaired sides the smaller one's, which is the careful choice); those due to test items are added as the judge adds
 them (``statistics.with_items``). The two-sided p-values are adjusted over all conditions compared (Benjamini and
 Hochberg), so that of the changes called more than noise at most 1 − level are noise on average. What is counted has no
-noise, and any change of it is more; a value that was measured once (peak memory) has noise that nobody knows.
+noise, and any change of it is more; a value that was measured once has noise that nobody knows.
 
 All this takes the two runs for independent, and knows no error but those told in the verdicts:
 

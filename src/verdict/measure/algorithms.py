@@ -175,7 +175,7 @@ def main() -> None:
     what.add_argument("--models", type=Path, nargs="+", help="folders of trained models of the task")
     what.add_argument("--baseline", type=Path, help="file to write the rows of the baselines to")
     given = parser.parse_args()
-    prepare(given.threads)
+    prepare(given.threads, job_of(given.models[0]).device if given.models else "cpu")
     settings = filled(Settings, given.settings, "--settings")
     for folder in given.models or []:
         run(settings, folder, given.tokens)

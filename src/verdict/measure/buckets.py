@@ -4,6 +4,12 @@ Takes folders of evaluated models of a task with sources and outputs, the encode
 (experiment ``length_buckets``): each score within groups of test records of about one source length, and
 ``quality_slope``, by how many points a score changes when the source is twice as long. Slopes are taken per model, so
 that the difference of two architectures' slopes, seed by seed, is the slope of the gap between them.
+
+Sources that were cut are left out: how long they are is not known, and what was cut off is missed by every model, which
+in a slope would look like length. A source of exactly as many pieces as are kept at most cannot be told from one that
+was cut, and is left out with them.
+
+How far these rows hang on which records were tested is told by ``verdict.measure.items``.
 """
 
 import argparse
@@ -25,6 +31,10 @@ from verdict.tokens.arrays import Records, encoded_records, read_records
 
 #: a record of outputs.jsonl: source, reference, output, variant
 Output = dict[str, str]
+#: columns that all rows about lengths share, those of ``verdict.measure.items`` too; scores are worked out on a CPU
+#: wherever models run
+PLACE = {"matching": "parameters", "device": "cpu"}
+SLOPE, SLOPE_UNIT = "quality_slope", "points per doubling"
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,8 @@ class Settings:
     buckets: int = 5
     #: language of the outputs, as the scorers need it
     language: str = ""
+    #: pieces of a source that were kept at most, END counted; None: all
+    longest: int | None = None
 
 
 class Bucket(NamedTuple):
@@ -53,6 +65,8 @@ def edges(lengths: np.ndarray, count: int) -> np.ndarray:
     Where many records have one length (a cut source), an edge that would leave a bucket less than half its share of the
     records is left out: the score of a handful is noise, and would weigh in a slope like any other.
     """
+    if len(lengths) == 0:
+        return np.array([])
     least, below, found = len(lengths) / count / 2, 0, []
     for edge in np.unique(np.quantile(lengths, np.arange(1, count) / count)):
         shorter = int((lengths < edge).sum())
@@ -62,10 +76,17 @@ def edges(lengths: np.ndarray, count: int) -> np.ndarray:
     return np.array(found)
 
 
-def split(lengths: np.ndarray, inner: np.ndarray) -> list[Bucket]:
-    """Deal records [N] to buckets by inner edges (a length on an edge goes above it); empty buckets are left out."""
-    where = np.searchsorted(inner, lengths, side="right")
-    members = [np.flatnonzero(where == bucket) for bucket in np.unique(where)]
+def uncut(lengths: np.ndarray, longest: int | None) -> np.ndarray:
+    """The numbers of the records [N] whose sources were surely read whole."""
+    return np.arange(len(lengths)) if longest is None else np.flatnonzero(lengths < longest)
+
+
+def split(lengths: np.ndarray, inner: np.ndarray, longest: int | None = None) -> list[Bucket]:
+    """Deal records [N] to buckets by inner edges (a length on an edge goes above it); records whose source may have
+    been cut, and empty buckets, are left out."""
+    whole = uncut(lengths, longest)
+    where = np.searchsorted(inner, lengths[whole], side="right")
+    members = [whole[where == bucket] for bucket in np.unique(where)]
     return [Bucket(float(lengths[numbers].mean()), numbers) for numbers in members]
 
 
@@ -84,9 +105,14 @@ def score(
 
 def slope(lengths: Sequence[float], scores: Sequence[float]) -> float:
     """Least-squares slope of scores over the logarithm of length to base 2: points per doubling."""
+    return float(slopes(np.asarray(lengths), np.asarray(scores)))
+
+
+def slopes(lengths: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """The slope of each row of scores […, buckets] over its lengths."""
     doublings = np.log2(lengths)
-    centred = doublings - doublings.mean()
-    return float(centred @ np.asarray(scores) / (centred @ centred))
+    centred = doublings - doublings.mean(-1, keepdims=True)
+    return np.asarray((centred * scores).sum(-1) / (centred**2).sum(-1))
 
 
 def best_search(folder: Path) -> tuple[str, list[Output]]:
@@ -106,37 +132,62 @@ def best_search(folder: Path) -> tuple[str, list[Output]]:
     return variant, outputs[first : first + size]
 
 
-def source_lengths(tokens: Path, corpus: Path) -> dict[str, int]:
-    """Pieces of each source of the test split as the models read it (cut, END counted)."""
-    lengths = Records.open(tokens, "test.source").lengths.tolist()
-    records = encoded_records(corpus, tokens, "test")
-    return {record["source"]: length for record, length in zip(records, lengths, strict=True)}
+@dataclass(frozen=True)
+class Ruler:
+    """What the sources of a task are measured by: the same for all models, and for test records drawn anew."""
+
+    settings: Settings
+    #: pieces of each source of the test split as the models read it (cut, END counted)
+    known: dict[str, int]
+    #: edges between buckets
+    inner: np.ndarray
+
+    @classmethod
+    def of(cls, settings: Settings, tokens: Path, corpus: Path) -> "Ruler":
+        """The ruler of an encoded task; the edges are those of its whole test split, even if less was evaluated."""
+        lengths = Records.open(tokens, "test.source").lengths
+        records = encoded_records(corpus, tokens, "test")
+        known = {record["source"]: length for record, length in zip(records, lengths.tolist(), strict=True)}
+        return cls(settings, known, edges(lengths[uncut(lengths, settings.longest)], settings.buckets))
+
+    def lengths(self, outputs: Sequence[Output]) -> np.ndarray:
+        """Pieces of each output's source; raises ``UserError`` if the corpus lacks one."""
+        if unknown := {row["source"] for row in outputs} - self.known.keys():
+            raise UserError(f"the corpus lacks '{min(unknown)[:40]}', of which there is an output; evaluate all anew")
+        return np.array([self.known[row["source"]] for row in outputs])
+
+    def buckets(self, lengths: np.ndarray) -> list[Bucket]:
+        """Records of these lengths, dealt to their buckets; none if there is only one, which says nothing of length."""
+        found = split(lengths, self.inner, self.settings.longest)
+        return found if len(found) > 1 else []
 
 
 def run(settings: Settings, folders: Sequence[Path], tokens: Path, corpus: Path, out: Path) -> None:
-    """Score the outputs of each folder in buckets and write the rows of all; none if the sources are all of one length
-    (many are cut to the same), for then nothing can be said about it.
+    """Score the outputs of each folder in buckets and write the rows of all; none if the sources that were not cut are
+    all of one length, for then nothing can be said about it.
 
     Raises ``UserError`` if the models were not evaluated on the same sources.
     """
-    known = source_lengths(tokens, corpus)
-    inner = edges(Records.open(tokens, "test.source").lengths, settings.buckets)
+    ruler = Ruler.of(settings, tokens, corpus)
     told = asdict(settings)
     report = Report(
         f"buckets/{settings.task}", {"settings": told, "models": [str(folder) for folder in folders]},
-        experiment="length_buckets", task=settings.task, matching="parameters", device="cpu",
+        experiment="length_buckets", task=settings.task, **PLACE,
     )  # fmt: skip
     sources: Counter[str] | None = None
     for folder in folders:
         job = job_of(folder)
         variant, outputs = best_search(folder)
         read = Counter(row["source"] for row in outputs)
-        if (sources := sources or read) != read or not read.keys() <= known.keys():
+        if (sources := sources or read) != read:
             raise UserError(f"{folder}/outputs.jsonl has other sources than the rest; evaluate all models anew")
-        buckets = split(np.array([known[row["source"]] for row in outputs]), inner)
+        buckets = ruler.buckets(ruler.lengths(outputs))
         lengths = [bucket.length for bucket in buckets]
-        if len(buckets) < 2:
-            print(f"the test sources of {corpus} are of about one length; nothing is told by length", file=sys.stderr)
+        if not buckets:
+            print(
+                f"the test sources of {corpus} that were not cut are of about one length; nothing is told by length",
+                file=sys.stderr,
+            )
             break
         scores = score(outputs, buckets, SCORES[settings.task], settings.language)
         if settings.quality not in scores:
@@ -145,8 +196,7 @@ def run(settings: Settings, folders: Sequence[Path], tokens: Path, corpus: Path,
         for metric, values in scores.items():
             for length, value in zip(lengths, values, strict=True):
                 report.add(metric, value, "%", "higher", variable="length", at=length, **columns)
-        steepness = slope(lengths, scores[settings.quality])
-        report.add("quality_slope", steepness, "points per doubling", "higher", **columns)
+        report.add(SLOPE, slope(lengths, scores[settings.quality]), SLOPE_UNIT, "higher", **columns)
     report.write(out)
 
 

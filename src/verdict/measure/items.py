@@ -1,11 +1,16 @@
 """``python -m verdict.measure.items``: how far a difference of scores hangs on which test items were drawn.
 
-Takes the folders of all evaluated runs of a stage (evaluation.json, outputs.jsonl); leaves rows:
-for every pair of architectures, variant and metric the standard error of their difference, averaged over seeds, that is
-due to the sample of test items and that the spread over seeds does not show, since all seeds are scored on the same
-items. It is found by the paired bootstrap (Efron 1979; Koehn 2004): items are drawn with replacement, the same for
-every run, and corpus scores are made anew from the sums of the items' statistics, as the scorers of
-``verdict.measure.scores`` make them. The full sample's score must be the one that evaluation.json tells.
+Takes the folders of all evaluated runs of a stage (evaluation.json, outputs.jsonl), and where quality is told by length
+its encoded task and corpus; leaves rows: for every pair of architectures, variant and metric the standard error of
+their difference, averaged over seeds, that is due to the sample of test items and that the spread over seeds does not
+show, since all seeds are scored on the same items. It is found by the paired bootstrap (Efron 1979; Koehn 2004): items
+are drawn with replacement, the same for every run, and corpus scores are made anew from the sums of the items'
+statistics, as the scorers of ``verdict.measure.scores`` make them. The full sample's score must be the one that
+evaluation.json tells.
+
+The same is told of what ``verdict.measure.buckets`` measures: the scores of groups of records of about one length, and
+the slope over them. The whole test set is drawn and then dealt to the groups, whose edges stay: a draw that is rich in
+long records says more of those and less of the short ones, so that slope, groups and the whole's score hang together.
 
 Stages without outputs (language models, masked pretraining) leave no row: of bits per byte the losses of single records
 are not stored, so those differences carry the error over seeds alone.
@@ -24,11 +29,14 @@ import numpy as np
 from verdict.arguments import filled, json_argument
 from verdict.errors import UserError, run_command
 from verdict.files import read_json_lines
+from verdict.measure import buckets
+from verdict.measure.buckets import PLACE, SLOPE, SLOPE_UNIT, Bucket, Ruler
 from verdict.metrics import Report, read_rows
 
 #: metric -> scores, one for each row of item counts (resamples × items)
 Scorer = Callable[[np.ndarray], dict[str, np.ndarray]]
 Outputs = list[dict[str, str]]
+UNIT = "%"
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,8 @@ class Settings:
     block: int = 1
     #: language of the outputs, as the scorers need it
     language: str = ""
+    #: how the stage's quality is told by length, if it is
+    by_length: buckets.Settings | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,7 @@ class Scored:
     architecture: str
     replicate: int
     columns: dict[str, Any]
-    scores: dict[str, tuple[float, str]]
+    scores: dict[str, float]
     outputs: Outputs
 
 
@@ -130,10 +140,10 @@ def read(folder: Path) -> list[Scored]:
     rows = read_rows(folder / "evaluation.json")
     outputs = list(read_json_lines(folder / "outputs.jsonl"))
     found = []
-    for variant in sorted({row["variant"] for row in rows if row["unit"] == "%"}):
-        told = [row for row in rows if row["unit"] == "%" and row["variant"] == variant]
+    for variant in sorted({row["variant"] for row in rows if row["unit"] == UNIT}):
+        told = [row for row in rows if row["unit"] == UNIT and row["variant"] == variant]
         columns = {name: told[0][name] for name in ("task", "variant", "matching", "size", "device", "at")}
-        scores = {row["metric"]: (row["value"], row["unit"]) for row in told}
+        scores = {row["metric"]: row["value"] for row in told}
         own = [output for output in outputs if output.get("variant", variant) == variant]
         if not own or any("output" not in each or "reference" not in each for each in own):
             raise UserError(f"{folder}/outputs.jsonl lacks outputs that were scored; evaluate that run again")
@@ -141,18 +151,37 @@ def read(folder: Path) -> list[Scored]:
     return found
 
 
-def drawn_scores(run: Scored, counts: np.ndarray, language: str) -> dict[str, np.ndarray]:
-    """Scores of a run in each sample; raises ``UserError`` when the whole outputs do not score what was told."""
+def scorer_of(run: Scored, language: str) -> Scorer:
+    """Scores a run in samples; raises ``UserError`` when its whole outputs do not score what was told."""
     texts = [row["output"] for row in run.outputs], [row["reference"] for row in run.outputs]
     scorer = SCORERS[run.columns["task"]](*texts, language)
     whole = scorer(np.ones((1, len(run.outputs)), dtype=int))
-    for metric, (value, _) in run.scores.items():
+    for metric, value in run.scores.items():
         if abs(whole[metric][0] - value) > 1e-6:
             raise UserError(
                 f"the outputs of {run.architecture}, seed {run.replicate}, score {whole[metric][0]:.4f} in {metric}, "
                 f"but its evaluation.json says {value:.4f}; evaluate that run again"
             )
-    return scorer(counts)
+    return scorer
+
+
+def reaching(counts: np.ndarray, groups: Sequence[Bucket]) -> np.ndarray:
+    """The samples that hold a record of every bucket. Of small tests drawn in blocks some do not; they are left out,
+    since there is no score of nothing."""
+    return counts[np.all([counts[:, each.numbers].any(1) for each in groups], axis=0)]
+
+
+def scores_by_length(scorer: Scorer, counts: np.ndarray, groups: Sequence[Bucket]) -> list[dict[str, np.ndarray]]:
+    """The scores of each bucket in each sample of the whole test set."""
+    records = np.arange(counts.shape[1])
+    return [scorer(counts * np.isin(records, each.numbers)) for each in groups]
+
+
+def mean_lengths(lengths: np.ndarray, counts: np.ndarray, groups: Sequence[Bucket]) -> np.ndarray:
+    """The mean length of each bucket's records in each sample: (samples, buckets)."""
+    drawn = [counts[:, each.numbers] for each in groups]
+    means = [own @ lengths[each.numbers] / own.sum(1) for own, each in zip(drawn, groups, strict=True)]
+    return np.stack(means, axis=1)
 
 
 def shared_error(differences: np.ndarray) -> float:
@@ -179,33 +208,76 @@ def errors(scores: Mapping[str, Mapping[int, np.ndarray]]) -> dict[tuple[str, st
     return found
 
 
-def run(settings: Settings, folders: Sequence[Path], out: Path) -> None:
-    """Write the rows of a stage."""
+def tell(report: Report, drawn: Sequence[tuple[Scored, Mapping[str, np.ndarray]]], unit: str, **columns: Any) -> None:
+    """Add a row for every metric and pair of architectures, from the scores of each run in each sample."""
+    for metric in drawn[0][1]:
+        scores: dict[str, dict[int, np.ndarray]] = {}
+        for each, found in drawn:
+            scores.setdefault(each.architecture, {})[each.replicate] = found[metric]
+        for (one, two), error in errors(scores).items():
+            report.add(
+                f"{metric}.items_error", error, unit, "neither", **columns, architecture=one, variable=f"against:{two}"
+            )
+
+
+def tell_by_length(report: Report, scorers: Sequence[tuple[Scored, Scorer]], counts: np.ndarray, ruler: Ruler) -> None:
+    """Add the rows of what ``verdict.measure.buckets`` tells of these runs; none where that tells nothing."""
+    first = scorers[0][0]
+    lengths = ruler.lengths(first.outputs)
+    groups = ruler.buckets(lengths)
+    if not groups or len(counts := reaching(counts, groups)) < 2:
+        return
+    columns = {"task": first.columns["task"], "variant": first.columns["variant"], **PLACE}
+    found = [(each, scores_by_length(scorer, counts, groups)) for each, scorer in scorers]
+    for number, group in enumerate(groups):
+        tell(report, [(each, scores[number]) for each, scores in found], UNIT, **columns, at=group.length)
+    means = mean_lengths(lengths, counts, groups)
+    slopes = [
+        (each, {SLOPE: buckets.slopes(means, np.stack([own[ruler.settings.quality] for own in scores], axis=1))})
+        for each, scores in found
+    ]
+    tell(report, slopes, SLOPE_UNIT, **columns)
+
+
+def same_records(runs: Sequence[Scored], stage: str) -> None:
+    """Raise ``UserError`` unless all runs were evaluated on the same records in the same order."""
+    asked = [[(row.get("source", row.get("text")), row["reference"]) for row in each.outputs] for each in runs]
+    for other, theirs in zip(runs, asked, strict=True):
+        if theirs != asked[0]:
+            raise UserError(
+                f"the runs of {stage} were not evaluated on the same records: {runs[0].architecture}, seed "
+                f"{runs[0].replicate}, and {other.architecture}, seed {other.replicate}; evaluate them again"
+            )
+
+
+def ruler_of(settings: Settings, tokens: Path | None, corpus: Path | None) -> Ruler | None:
+    """What measures the sources, if quality is told by length; raises ``UserError`` if it then lacks a folder."""
+    if settings.by_length is None:
+        return None
+    if tokens is None or corpus is None:
+        raise UserError("quality by length needs the lengths of the sources; give `--tokens` and `--corpus`")
+    return Ruler.of(settings.by_length, tokens, corpus)
+
+
+def run(
+    settings: Settings, folders: Sequence[Path], out: Path, tokens: Path | None = None, corpus: Path | None = None
+) -> None:
+    """Write the rows of a stage. ``tokens``, ``corpus``: its encoded task and corpus, read for quality by length."""
     report = Report(f"items/{settings.stage}", {"settings": asdict(settings)}, experiment="items")
+    ruler = ruler_of(settings, tokens, corpus)
+    by_length = {buckets.best_search(folder)[0] for folder in folders} if ruler else set()
     groups: dict[tuple[Any, ...], list[Scored]] = {}
     for folder in folders:
         for scored in read(folder):
             groups.setdefault(tuple(scored.columns.values()), []).append(scored)
     for runs in groups.values():
+        same_records(runs, settings.stage)
         first = runs[0]
-        asked = [(row.get("source", row.get("text")), row["reference"]) for row in first.outputs]
-        for other in runs:
-            if [(row.get("source", row.get("text")), row["reference"]) for row in other.outputs] != asked:
-                raise UserError(
-                    f"the runs of {settings.stage} were not evaluated on the same records: {first.architecture}, seed "
-                    f"{first.replicate}, and {other.architecture}, seed {other.replicate}; evaluate them again"
-                )
-        counts = resamples(len(asked), settings.resamples, settings.seed, settings.block)
-        drawn = [(each, drawn_scores(each, counts, settings.language)) for each in runs]
-        for metric, (_, unit) in first.scores.items():
-            by_architecture: dict[str, dict[int, np.ndarray]] = {}
-            for each, scores in drawn:
-                by_architecture.setdefault(each.architecture, {})[each.replicate] = scores[metric]
-            for (one, two), error in errors(by_architecture).items():
-                report.add(
-                    f"{metric}.items_error", error, unit, "neither",
-                    **first.columns, architecture=one, variable=f"against:{two}",
-                )  # fmt: skip
+        counts = resamples(len(first.outputs), settings.resamples, settings.seed, settings.block)
+        scorers = [(each, scorer_of(each, settings.language)) for each in runs]
+        tell(report, [(each, scorer(counts)) for each, scorer in scorers], UNIT, **first.columns)
+        if ruler and first.columns["variant"] in by_length:
+            tell_by_length(report, scorers, counts, ruler)
     report.write(out)
 
 
@@ -216,9 +288,11 @@ def main() -> None:
     parser.add_argument(
         "--models", type=Path, nargs="+", required=True, help="folders of all evaluated runs of a stage"
     )
+    parser.add_argument("--tokens", type=Path, help="folder of the encoded task, for quality by length")
+    parser.add_argument("--corpus", type=Path, help="folder of the corpus, for quality by length")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     given = parser.parse_args()
-    run(filled(Settings, given.settings, "--settings"), given.models, given.out)
+    run(filled(Settings, given.settings, "--settings"), given.models, given.out, given.tokens, given.corpus)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ step. All contestants of a comparison are timed in turns (``verdict.measure.timi
 """
 
 import argparse
+import importlib
 import multiprocessing
 import sys
 from collections.abc import Callable
@@ -26,7 +27,7 @@ from verdict.device import (
     resident_memory,
 )
 from verdict.errors import run_command
-from verdict.measure.timing import rounds
+from verdict.measure.timing import rounds, turns
 from verdict.measure.work import generator, make, pieces_of, shape_of, stepper, synthetic
 from verdict.metrics import Report
 from verdict.models.families import EncoderDecoder, LanguageModel, Model
@@ -64,34 +65,55 @@ class Speed:
     generation_tokens: int
     #: pieces already in the context when generation is timed
     contexts: list[int]
+    #: rounds of turns in which memory is measured: what a process has resident differs by several per cent from one to
+    #: the next (blocks of the allocator, threads that meet in another order)
+    memory_rounds: int = 3
 
 
-def _memory_of_step(job: Job, shape: Shape, rows: int, length: int, precision: str, threads: int) -> int:
-    """Bytes by which a training step raises the peak memory of a fresh process: weights, optimizer, activations."""
-    prepare(threads)
-    before = resident_memory()
-    device = torch.device("cpu")
-    model = make(job, shape, device)
-    batch = synthetic(job, shape.vocabulary, rows, length)
-    stepper(job, model, [batch], torch.zeros(shape.vocabulary, dtype=torch.int64), precision)()
+def _import_the_rest() -> None:
+    """Import what torch imports when the first optimizer is made: 78 MB, which are no memory of a step."""
+    importlib.import_module("torch._dynamo")
+
+
+def _step(job: Job, shape: Shape, rows: int, length: int, precision: str, device: torch.device) -> Callable[[], None]:
+    """A training step of a model with fresh weights on a batch of random pieces."""
+    piece_bytes = torch.zeros(shape.vocabulary, dtype=torch.int64, device=device)
+    model, batch = make(job, shape, device), synthetic(job, shape.vocabulary, rows, length)
+    return stepper(job, model, [batch], piece_bytes, precision)
+
+
+def _memory_in_fresh_process(job: Job, shape: Shape, rows: int, length: int, precision: str, threads: int) -> int:
+    """Bytes by which the second step raises the peak memory of this process: see ``step_memory``."""
+    _import_the_rest()
+    prepare(threads, "cpu")
+    before, device = resident_memory(), torch.device("cpu")
+    step = _step(job, shape, rows, length, precision, device)
+    for _ in range(2):  # the peak of both is the second's, which finds in memory what the first has left there
+        step()
     return peak_memory(device) - before
 
 
 def step_memory(
     job: Job, shape: Shape, rows: int, length: int, precision: str, device: torch.device, threads: int
 ) -> int:
-    """Peak bytes of a training step: on a CPU those of a process of its own."""
+    """Peak bytes of a training step (weights, optimizer, activations): on a CPU those of a process of its own.
+
+    It is the second step: the optimizer's moments are made at the end of the first, and libraries make their
+    workspaces in it, so that no later step needs as little memory as the first.
+    """
+    _import_the_rest()  # here once, and not in every fork
     if device.type == "cuda":
+        _step(job, shape, rows, length, precision, device)()  # workspaces that stay would be laid on whoever is first
         torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        model = make(job, shape, device)
-        zeros = torch.zeros(shape.vocabulary, dtype=torch.int64, device=device)
-        stepper(job, model, [synthetic(job, shape.vocabulary, rows, length)], zeros, precision)()
+        step = _step(job, shape, rows, length, precision, device)
+        step()
+        torch.cuda.reset_peak_memory_stats(device)
+        step()
         return torch.cuda.max_memory_allocated(device) - before
     # a fork takes milliseconds, and is safe because this process has not computed (has no threads) yet
     with multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn").Pool(1) as pool:
-        return pool.apply(_memory_of_step, (job, shape, rows, length, precision, threads))
+        return pool.apply(_memory_in_fresh_process, (job, shape, rows, length, precision, threads))
 
 
 class Contest:
@@ -120,11 +142,12 @@ class Contest:
         """Rows of the peak memory of a training step over lengths. On a CPU: before anything has computed."""
         for length, rows in self.rows_of.items():
             self._note(f"memory of a step, {rows} sequences of {length}")
-            for name, job in self.jobs.items():
+            for number, name in turns(list(self.jobs), self.speed.memory_rounds):
+                job = self.jobs[name]
                 memory = step_memory(job, self.shape, rows, length, self.precision, self.device, self.threads)
                 self.report.add(
                     "peak_memory_bytes", memory, "byte", "lower",
-                    experiment="speed", architecture=name, variable="length", at=length,
+                    experiment="speed", architecture=name, replicate=number, variable="length", at=length,
                 )  # fmt: skip
 
     def time(self) -> None:
@@ -221,8 +244,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, required=True, help="CPU threads: all of the machine's")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     given = parser.parse_args()
-    prepare(given.threads)
-    run(every(Speed, given.speeds, "--speeds"), given.tokens, given.out, given.threads)
+    speeds = every(Speed, given.speeds, "--speeds")
+    prepare(given.threads, speeds[0].jobs[0].device if speeds else "auto")
+    run(speeds, given.tokens, given.out, given.threads)
 
 
 if __name__ == "__main__":
