@@ -125,8 +125,7 @@ def test_every_length_has_its_memory_measured(world: Path, tmp_path: Path):
     rows = json.loads((tmp_path / "lm.json").read_text())["rows"]
     memory = {(row["at"], row["replicate"]): row["value"] for row in rows if row["metric"] == "peak_memory_bytes"}
     assert memory.keys() == {(at, number) for at in (8, 1024) for number in range(3)}
-    # the logits of 4,096 pieces alone, in fp32
-    assert min(memory.values()) > 4096 * tiny.VOCABULARY * 4
+    assert min(memory.values()) >= 0  # how much it is: below, in a process in which no test has freed anything
     kept = [row["value"] for row in rows if row["metric"] == "throughput_kept"]
     assert len(kept) == 2
 
