@@ -21,7 +21,9 @@ import numpy as np
 from verdict.court import claims as docket
 from verdict.court import evidence
 from verdict.court.claims import Claims
-from verdict.court.judge import Sides, judge, weigh
+from verdict.court.judge import judge
+from verdict.court.sides import Sides
+from verdict.court.weighing import weigh
 from verdict.measure import items
 
 WORDS = {"en": "-", "zh": "-"}

@@ -29,19 +29,19 @@ class Planted(NamedTuple):
 
 PLANTED = {
     "the sign of the margin is flipped": Planted(
-        "court/judge.py",
+        "court/weighing.py",
         "Borders(margin, -margin, margin)",
         "Borders(-margin, -margin, margin)",
         f"{JUDGE}::test_superiority",
     ),
     "replicates are not paired": Planted(
-        "court/judge.py",
+        "court/weighing.py",
         "estimate = statistics.mean_interval(differences, level)",
         "estimate = statistics.welch_interval(first, second, level)",
         f"{JUDGE}::test_the_estimate_is_what_one_reckons_by_hand",
     ),
     "less counts as better": Planted(
-        "court/judge.py",
+        "court/sides.py",
         'return 1 if better == "higher" else -1',
         'return -1 if better == "higher" else 1',
         f"{JUDGE}::test_superiority",

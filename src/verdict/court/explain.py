@@ -7,7 +7,8 @@ from typing import Any
 import polars as pl
 
 from verdict.court.claims import Claims, Test
-from verdict.court.judge import borders, judge
+from verdict.court.judge import judge
+from verdict.court.weighing import borders
 
 WIDTH = 110
 WHY = {

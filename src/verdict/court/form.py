@@ -20,7 +20,7 @@ SCHEMA = 1
 
 Label = Annotated[
     Literal["supported", "only_when", "tie", "contradicted", "inconclusive", "not_tried"],
-    Field(description="The head of src/verdict/court/judge.py says how a label comes about."),
+    Field(description="The heads of src/verdict/court/weighing.py and judge.py say how a label comes about."),
 ]
 Why = Annotated[
     Literal[
