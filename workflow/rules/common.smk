@@ -193,6 +193,17 @@ def baseline_settings(task):
     }
 
 
+def bucket_settings(task):
+    """How the scores of a task's main stage, which has its name, are told by length; None where they are not."""
+    told = SETTINGS.measurements.buckets.get(task)
+    return told and {
+        "task": task,
+        "language": SETTINGS.corpora[task].language,
+        "longest": SETTINGS.tokens[task].longest.get("source"),
+        **told.model_dump(),
+    }
+
+
 def scaled_stages(task):
     """The stages of a task that differ in size, from small to large."""
     stages = {

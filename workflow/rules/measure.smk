@@ -298,17 +298,6 @@ rule parallelism:
         " --threads {threads} --out {output} 2>&1 | tee {log} >&2"
 
 
-def bucket_settings(task):
-    """How the scores of a task's main stage, which has its name, are told by length; None where they are not."""
-    told = SETTINGS.measurements.buckets.get(task)
-    return told and {
-        "task": task,
-        "language": SETTINGS.corpora[task].language,
-        "longest": SETTINGS.tokens[task].longest.get("source"),
-        **told.model_dump(),
-    }
-
-
 rule buckets:
     input:
         tokens="data/tokens/{task}/tokens.json",
