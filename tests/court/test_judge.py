@@ -159,6 +159,7 @@ def test_never_reached(a, b, label, why):
     assert (entry["label"], entry["why"]) == (label, why)
     assert entry["estimate"] is None
     assert entry["never"] == why.startswith("never")
+    assert entry["pairs"] == len(a)
     json.dumps(entry, allow_nan=False)
 
 
@@ -390,6 +391,11 @@ def test_a_gain_is_over_the_same_replicate_in_the_same_place():
     assert [entry["pairs"] for entry in entries] == [2, 2]
     assert entries[0]["relative_to"] == {"variant": "scratch"}
     assert entries[0]["condition"]["variant"] == ""
+    single = [row for row in rows if row["replicate"] == 0]
+    assert [entry["estimate"] for entry in judge(small(test), evidence.frame(single))["claims"][0]["tests"]] == [
+        5.0,
+        5.0,
+    ]
     never = [{**row, "better": "lower", "value": math.inf if row["variant"] == "scratch" else 1.0} for row in rows]
     with pytest.raises(UserError, match="finite"):
         judge(small(test), evidence.frame(never))
@@ -537,8 +543,11 @@ def test_no_number_of_replicates_makes_up_for_too_few_test_items():
 @pytest.mark.parametrize(
     ("rows", "named"),
     [
-        ([items_row(0.5), items_row(0.5, "b", "a")], "several rows"),
-        ([items_row(-0.5)], "standard error"),
+        (
+            [items_row(0.5, run="one"), items_row(0.5, "b", "a", run="two")],
+            r"claims\.A1\.tests\.t: the evidence has several rows .*\(runs (one, two|two, one)\)",
+        ),
+        ([items_row(-0.5)], r"claims\.A1\.tests\.t: .*standard error"),
         ([items_row(0.5, unit="%")], "standard error in points"),
     ],
 )
@@ -679,6 +688,39 @@ def assert_p_agrees(entry):
         assert (entry["uncorrected_label"] != "inconclusive") == (entry["p"] < 0.05), entry
 
 
+def test_the_p_value_of_a_share_is_that_of_the_side_it_lies_on():
+    """Of what one reaches less half of what the other does, as by hand: beyond 0 it is contradicted."""
+    test = {"effect": "share", "rule": "share_at_most", "margin": margin(0.5), "baseline": BASELINE}
+    whole, part = [10.0, 11.0, 10.5, 10.2], [9.0, 9.5, 9.6, 9.1]
+    entry = one(small(test), measured([10 + w for w in whole], [10 + p for p in part]) + _baselines(lead=10.0))
+    by_hand = stats.ttest_1samp([p - w / 2 for p, w in zip(part, whole, strict=True)], 0.0).pvalue
+    assert (entry["label"], entry["p"]) == ("contradicted", pytest.approx(by_hand, rel=1e-6))
+
+
+def test_how_many_more_would_do_is_told_by_the_nearest_border():
+    """A factor a little below the size that is claimed: more replicates tell it from that, not from its reverse."""
+    test = {"metric": "seconds", "effect": "ratio", "rule": "at_least", "margin": margin(1.5, equal=1.1)}
+    spread = [0.8, 1.0, 1.25]
+    near, far = (
+        one(small(test), measured([1.0] * 3, [factor * s for s in spread], better="lower", metric="seconds"))
+        for factor in (1.45, 1.3)
+    )
+    assert near["label"] == far["label"] == "inconclusive"
+    assert near["needed_pairs"] > 3 * far["needed_pairs"] > 0
+
+
+def test_conditions_stand_in_order_whether_or_not_something_was_swept():
+    claims = small({"by": ["task", "at"]})
+    rows = [
+        row
+        for task, at in (("lm", 64.0), ("translation", None), ("lm", None), ("lm", 8.0))
+        for row in measured([2.0, 2.1], [1.0, 1.1], task=task, at=at)
+    ]
+    told = judge(claims, evidence.frame(rows))["claims"][0]["tests"]
+    places = [(entry["condition"]["task"], entry["condition"]["at"]) for entry in told]
+    assert places == [("lm", None), ("lm", 8.0), ("lm", 64.0), ("translation", None)]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.floats(11, 40), st.floats(5, 40)), min_size=2, max_size=5), st.floats(0.05, 0.95))
 def test_p_and_interval_of_a_share_decide_alike(pairs, limit):
@@ -754,6 +796,8 @@ def test_never_supports_a_size_only_as_far_as_was_sought(a, b, sought, label, wh
     entry = one(claims, rows)
     assert (entry["label"], entry["why"]) == (label, why)
     assert ("budget" in entry["runs"]) == (sought is not None)
+    reached = measured([5.0, 6.0, 5.5], [5.1, 6.2, 5.4], "lower", "seconds", at=1.0)
+    assert "budget" not in one(claims, [*reached, *(row for row in rows if row["run"] == "budget")])["runs"]
 
 
 TIMES = st.lists(st.floats(0.5, 50).map(lambda v: round(v, 2)) | st.just(math.inf), min_size=1, max_size=4)
@@ -857,7 +901,7 @@ def test_taking_evidence_away_never_touches_the_rest(claims, verdict, data):
             [*measured([1.0], [2.0]), {**measured([1.0], [2.0])[0], "architecture": "ltsm"}],
             ["'ltsm'", "claims.A1.tests.t"],
         ),
-        (measured([1.0], [2.0]) * 2, ["twice for the same replicate"]),
+        (measured([1.0], [2.0]) * 2, ["twice for the same replicate", "claims.A1.tests.t"]),
         (
             [*measured([1.0], [2.0]), {**measured([1.0], [2.0])[0], "value": 3.0, "run": "again"}],
             ["twice for the same replicate", "a/0", "again"],
