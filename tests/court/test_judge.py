@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 from statistics import stdev
 
+import numpy as np
 import polars as pl
 import pytest
 import synthetic
@@ -22,6 +23,7 @@ from verdict.errors import UserError
 ROOT = Path(__file__).parents[2]
 MIRROR = {"supported": "contradicted", "contradicted": "supported"}
 WORDS = {"en": "words", "zh": "话"}
+LEARNED = {"metric": "seconds", "select": {"variant": "near"}, "least": 50.0, "reason": WORDS}
 
 
 @pytest.fixture(scope="module")
@@ -697,6 +699,25 @@ def test_the_p_value_of_a_share_is_that_of_the_side_it_lies_on():
     assert (entry["label"], entry["p"]) == ("contradicted", pytest.approx(by_hand, rel=1e-6))
 
 
+@pytest.mark.parametrize(("a", "b"), [([31.0, 33.0, 32.0], 25.0), (32.0, [24.0, 26.0, 25.0])])
+def test_a_count_stands_beside_each_replicate_of_the_other_side(a, b):
+    entry = one(small({}), measured(a, b))
+    differences = [x - y for x in np.atleast_1d(a) for y in np.atleast_1d(b)]
+    low, high = stats.ttest_1samp(differences, 0.0).confidence_interval(0.95)
+    assert (entry["pairs"], entry["estimate"]) == (3, pytest.approx(7.0))
+    assert (entry["low"], entry["high"]) == (pytest.approx(low), pytest.approx(high))
+
+
+@pytest.mark.parametrize(
+    ("near", "said"), [((90.0, 10.0), "equivalent"), ((10.0, 90.0), "equivalent"), ((10.0, 20.0), "unlearned")]
+)
+def test_it_may_be_enough_that_one_side_has_learned(near, said):
+    claims = small({"learned": {**LEARNED, "sides": "either"}, "by": ["task"]})
+    shares = measured([near[0]] * 2, [near[1]] * 2, metric="seconds", variant="near")
+    entry = one(claims, [*measured([0.2, 0.1, 0.2], [0.1, 0.2, 0.1]), *shares])
+    assert entry["why"] == said
+
+
 def test_how_many_more_would_do_is_told_by_the_nearest_border():
     """A factor a little below the size that is claimed: more replicates tell it from that, not from its reverse."""
     test = {"metric": "seconds", "effect": "ratio", "rule": "at_least", "margin": margin(1.5, equal=1.1)}
@@ -750,9 +771,6 @@ def test_a_target_that_neither_side_reached_stands_for_nothing_beside_others(rea
     assert {test["why"] for test in told["tests"]} == {"never", "never_both"}
     assert told["label"] == label
     assert judge(claims, evidence.frame(hard))["claims"][0]["label"] == "inconclusive"
-
-
-LEARNED = {"metric": "seconds", "select": {"variant": "near"}, "least": 50.0, "reason": WORDS}
 
 
 @pytest.mark.parametrize(
