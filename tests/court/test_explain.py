@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import synthetic
-from test_judge import BASELINE, _baselines, items_row, margin, measured, small
+from test_judge import BASELINE, LEARNED, _baselines, items_row, margin, measured, small
 
 from verdict.court import claims as docket
 from verdict.court import evidence
@@ -63,6 +63,16 @@ def test_a_count_has_no_interval_and_one_replicate_neither():
     single, _ = account({}, measured([30.0], [25.0]))
     assert starting(single, "difference") == "difference 5, no interval, 1 replicates"
     assert starting(single, "→") == f"→ inconclusive: {WHY['one_replicate']}"
+
+
+@pytest.mark.parametrize(("sides", "who"), [("both", "on both sides"), ("either", "on one side")])
+def test_what_has_to_be_learned_first_is_told(sides, who):
+    slopes = measured([0.2, 0.1, 0.2], [0.1, 0.2, 0.1])
+    shares = measured([9.0] * 2, [8.0] * 2, metric="seconds", variant="near")
+    lines, _ = account({"learned": {**LEARNED, "sides": sides}, "by": ["task"]}, [*slopes, *shares])
+    assert starting(lines, "counts only with") == f"counts only with seconds of at least 50 {who}: words"
+    assert starting(lines, "→") == f"→ inconclusive: {WHY['unlearned']}"
+    assert starting(lines, "a:") == "a: #0 0.2, #1 0.1, #2 0.2"  # of what is compared alone
 
 
 def test_more_replicates_that_would_decide_are_counted():
