@@ -150,14 +150,15 @@ def curves(points: pl.DataFrame, stage: str) -> pl.DataFrame:
 def run(metrics: Sequence[Path], folders: Sequence[Path], out: Path, others: Sequence[Path] = ()) -> None:
     """Write everything to ``out``; the scores and curves are those of this run alone."""
     rows = [row for path in sorted(metrics) for row in rows_of(path)]
-    table = evidence.frame(rows)
+    own = table = evidence.frame(rows)
     points = history(sorted(folders))
     for folder in others:
         rows += rows_of_other_device(folder, {row["device"] for row in rows})
-    evidence.write(evidence.frame(rows), out / "evidence.parquet")
+        table = evidence.frame(rows)
+    evidence.write(table, out / "evidence.parquet")
     with replacing(out / "history.parquet") as aside:
         points.write_parquet(aside)
-    write_json(out / "scores.json", scores(table))
+    write_json(out / "scores.json", scores(own))
     for stage in points["stage"].unique().sort():
         with replacing(out / "curves" / f"{stage}.csv") as aside:
             curves(points, stage).write_csv(aside)

@@ -63,6 +63,12 @@ TUNED = [
     if stage.tuning
     for architecture in stage.architectures
 ]
+# the option that names the results of runs on other kinds of devices
+OTHER_DEVICES = (
+    f"--other-devices {shlex.join(SETTINGS.other_devices)}"
+    if SETTINGS.other_devices
+    else ""
+)
 GPU = int(
     SETTINGS.device == "cuda" or (SETTINGS.device == "auto" and environment.has_gpu())
 )
@@ -96,13 +102,6 @@ def stage_of(wildcards):
 def as_json(value):
     """One line of JSON, the same for the same value."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def other_devices(wildcards):
-    """The option that names the results of runs on other kinds of devices, if there are any."""
-    if not SETTINGS.other_devices:
-        return ""
-    return f"--other-devices {shlex.join(SETTINGS.other_devices)}"
 
 
 def training_jobs(wildcards):

@@ -27,7 +27,7 @@ rule evidence:
     params:
         code=code_digest("verdict.evidence"),
         runs=expand("runs/{run}", run=RUNS),
-        others=other_devices,
+        others=OTHER_DEVICES,
         folder=subpath(output.evidence, parent=True),
     message:
         "gather the evidence"

@@ -30,7 +30,7 @@ rule page:
         code=code_digest("verdict.page.__main__"),
         words=files_digest("page/templates", "page/words"),
         earlier=f"--earlier {shlex.quote(SETTINGS.earlier)}" if SETTINGS.earlier else "",
-        others=other_devices,
+        others=OTHER_DEVICES,
         rooms=lambda wildcards: as_json(environment.rooms(workflow.rules)),
     message:
         "write the page"

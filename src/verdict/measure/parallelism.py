@@ -197,16 +197,19 @@ def grid(bench: Bench) -> None:
                         "train_step_seconds", values, "s", "lower", architecture=name, variant="single", **columns
                     )
         if len(lengths) > 1:
-            for (
-                name
-            ) in bench.models:  # equal sequences: the share of the rate is that of the seconds, times the lengths
-                least, most_pieces = lengths[0], lengths[-1]
-                kept = _ratios(seconds[least][name], seconds[most_pieces][name])
-                kept = [share * most_pieces / least for share in kept]
-                bench.add("throughput_kept", kept, "ratio", "higher", architecture=name, size=f"batch {rows}")
+            _kept(bench, rows, lengths, seconds)
             _contests(bench, rows, lengths, seconds)
             if rows == 1:
                 _exponents(bench, lengths, seconds)
+
+
+def _kept(bench: Bench, rows: int, lengths: list[int], seconds: dict[int, dict[str, Seconds]]) -> None:
+    """The share of the rate at the shortest sequences that is kept at as many of the longest."""
+    shortest, longest = lengths[0], lengths[-1]
+    for name in bench.models:
+        slower = _ratios(seconds[shortest][name], seconds[longest][name])
+        kept = [ratio * longest / shortest for ratio in slower]
+        bench.add("throughput_kept", kept, "ratio", "higher", architecture=name, size=f"batch {rows}")
 
 
 def _contests(bench: Bench, rows: int, lengths: list[int], seconds: dict[int, dict[str, Seconds]]) -> None:
@@ -377,7 +380,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     given = parser.parse_args()
     settings = filled(Settings, given.settings, "--settings")
-    prepare(given.threads, settings.jobs[0].device)
+    prepare(given.threads, next((job.device for job in settings.jobs), "auto"))
     run(settings, given.tokens, given.out, given.threads)
 
 

@@ -245,7 +245,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     given = parser.parse_args()
     speeds = every(Speed, given.speeds, "--speeds")
-    prepare(given.threads, speeds[0].jobs[0].device if speeds else "auto")
+    prepare(given.threads, next((job.device for speed in speeds for job in speed.jobs), "auto"))
     run(speeds, given.tokens, given.out, given.threads)
 
 

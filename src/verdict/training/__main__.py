@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True, help="folder of the runs' folders")
     given = parser.parse_args()
     jobs = [Job.from_dict(job) for job in json.loads(given.jobs)]
-    prepare(given.threads, jobs[0].device)
+    prepare(given.threads, next((job.device for job in jobs), "auto"))
     if given.tuning:
         jobs = [tuned(job, given.tuning) for job in jobs]
     try:

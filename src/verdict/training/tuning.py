@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="file to write; beside it lie the trials' checkpoints")
     given = parser.parse_args()
     trials = [Job.from_dict(job) for job in json.loads(given.trials)]
-    prepare(given.threads, trials[0].device)
+    prepare(given.threads, next((job.device for job in trials), "auto"))
     try:
         run(trials, given.tokens, given.out, given.start)
     except StoppedError as stopped:

@@ -17,6 +17,9 @@ from verdict.page.words import Words
 Row = dict[str, Any]
 #: the columns, with their values, that tell the rows of one chart from those of others
 Apart = tuple[tuple[str, str], ...]
+Draw = Callable[[list[Row], Words], charts.Panel]
+#: how a chart is drawn, and its rows by their numbers
+Asked = tuple[Draw, dict[int, Row]]
 
 DERIVED = {"throughput_kept": "length", "batch_gain": "batch"}  # ratios whose own curve, over this variable, says more
 #: columns that tell charts of one metric apart, in this order
@@ -71,11 +74,10 @@ class Gallery:
         evidence = self.naming.inputs.evidence
         several = len({row["device"] for row in evidence if row["experiment"] in ("speed", "generation")}) > 1
         # many tests read the same rows: what to draw is gathered first, and each chart is made once
-        asked: dict[tuple[Any, ...], Callable[[], charts.Panel]] = {}
-        flat: dict[tuple[Any, ...], dict[int, Row]] = {}
+        asked: dict[tuple[Any, ...], Asked] = {}
         for test in tests:
-            self._rows_of(test, asked, flat)
-        made = {place: make() for place, make in asked.items()}
+            self._rows_of(test, asked)
+        made = {place: draw(list(rows.values()), self.naming.words) for place, (draw, rows) in asked.items()}
         sides = {test[side] for test in tests for side in ("favoured", "against")}
         for task, over in self._learning(tests):
             # the main size alone: others would need colours of their own
@@ -103,14 +105,13 @@ class Gallery:
         where = self.naming.chips(first, ("task", "size", "matching", "variant"))
         return Markup("<b>{}</b> {}").format(told, joined(where, " · "))
 
-    def _rows_of(
-        self,
-        test: dict[str, Any],
-        asked: dict[tuple[Any, ...], Callable[[], charts.Panel]],
-        flat: dict[tuple[Any, ...], dict[int, Row]],
-    ) -> None:
-        """Add the charts that a test asks for; ``flat`` holds the rows of those that several tests fill."""
-        evidence, words = self.naming.inputs.evidence, self.naming.words
+    def _rows_of(self, test: dict[str, Any], asked: dict[tuple[Any, ...], Asked]) -> None:
+        """Add the charts that a test asks for, and its rows to those that others asked for."""
+
+        def ask(place: tuple[Any, ...], draw: Draw, rows: list[Row]) -> None:
+            asked.setdefault(place, (draw, {}))[1].update((row["row"], row) for row in rows)
+
+        evidence = self.naming.inputs.evidence
         metric, device = test["metric"], test["sides"]["device"]
         rows = [evidence[number] for number in test["rows"] if evidence[number]["metric"] == metric]
         tasks = sorted({row["task"] for row in rows}, key=task_order)
@@ -121,7 +122,7 @@ class Gallery:
                 counted = self._rows.get(("anatomy", task), [])
                 body = [row for row in counted if row["variant"] == variant and row["size"] == rows[0]["size"]]
                 if any(row["metric"].removeprefix("parameters_") in charts.PARTS for row in body):
-                    asked.setdefault(("parts", task, variant), partial(charts.parts, body, words))
+                    ask(("parts", task, variant), charts.parts, body)
             return
         for task in tasks:
             source = metric
@@ -137,16 +138,13 @@ class Gallery:
                 and (not device or row["device"] == device)
             ]
             for variable in sorted({row["variable"] for row in here}):
-                place: tuple[Any, ...] = ("curve", source, task, variable, device, tuple(sorted(experiments)))
+                place = ("curve", source, task, variable, device, tuple(sorted(experiments)))
                 swept_rows = [row for row in here if row["variable"] == variable]
                 for apart, body in sweeps(swept_rows).items():
-                    asked.setdefault((*place, apart), partial(_curve, body, apart, words))
+                    ask((*place, apart), partial(_curve, apart), body)
             still = [row for row in rows if row["task"] == task and row["at"] is None]
             if _drawable(still) and (metric not in DERIVED or not here):
-                place = ("strip", metric, task, device)
-                together = flat.setdefault(place, {})
-                together.update((row["row"], row) for row in still)
-                asked.setdefault(place, partial(_strip, together, words))
+                ask(("strip", metric, task, device), charts.strip, still)
 
     def _learning(self, tests: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
         """(task, axis) of the learning curves behind tests of trained models, each once."""
@@ -194,14 +192,10 @@ def sweeps(rows: list[Row]) -> dict[Apart, list[Row]]:
 
 def curves(rows: list[Row], words: Words) -> list[charts.Panel]:
     """A chart for each of the ``sweeps``."""
-    return [_curve(body, apart, words) for apart, body in sweeps(rows).items()]
+    return [_curve(apart, body, words) for apart, body in sweeps(rows).items()]
 
 
-def _strip(rows: dict[int, Row], words: Words) -> charts.Panel:
-    return charts.strip(list(rows.values()), words)
-
-
-def _curve(rows: list[Row], apart: Apart, words: Words) -> charts.Panel:
+def _curve(apart: Apart, rows: list[Row], words: Words) -> charts.Panel:
     panel = charts.curve(rows, words)
     return replace(panel, about={**panel.about, **dict(apart)})
 
