@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from verdict.device import prepare
 from verdict.measure import anatomy, baselines, curves, machine, quality, speed
 from verdict.models.families import Model, build
 from verdict.models.settings import Architecture, Shape
@@ -16,7 +17,7 @@ from verdict.tokens.__main__ import tokenize
 from verdict.training.runs import run as train
 from verdict.training.settings import Job, Training
 
-torch.set_num_threads(1)
+prepare(1)  # as every job is: set up later by a test, products would round otherwise than those before
 
 #: every rung of the ladder between the two ends and other recurrences, none with dropout
 ARCHITECTURES = {

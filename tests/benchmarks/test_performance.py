@@ -175,7 +175,7 @@ def test_a_peer_that_computes_something_else_is_refused(monkeypatch: pytest.Monk
         torch.manual_seed(0)  # of another draw, the loss might not move beyond the tolerance
         mine, peer = twins(name, size, attention)
         with torch.no_grad():
-            peer.body.layers[0].linear1.bias += 1
+            peer.body.layers[0].linear1.bias += 0.1
         return mine, peer
 
     monkeypatch.setattr(peers, "twins", spoilt)
