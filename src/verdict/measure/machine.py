@@ -79,7 +79,8 @@ def describe(edition: str) -> dict[str, object]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "gpu": torch.cuda.get_device_name() if cuda else None,
-        "system": f"{platform.system()} {platform.release()}",
+        # the kernel's number alone: what follows may name who built it or where it runs
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "python": platform.python_version(),
         "versions": versions(),
         "commit": commit(),
