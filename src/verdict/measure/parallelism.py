@@ -32,7 +32,7 @@ from verdict.metrics import Report
 from verdict.models.families import LanguageModel
 from verdict.tokens.arrays import load_array
 from verdict.training.objectives import training_flops
-from verdict.training.settings import Job
+from verdict.training.settings import Job, device_of
 
 Call = Callable[[], object]
 Name = TypeVar("Name", bound=Hashable)
@@ -380,7 +380,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     given = parser.parse_args()
     settings = filled(Settings, given.settings, "--settings")
-    prepare(given.threads, next((job.device for job in settings.jobs), "auto"))
+    prepare(given.threads, device_of(settings.jobs))
     run(settings, given.tokens, given.out, given.threads)
 
 

@@ -34,7 +34,7 @@ from verdict.models.families import EncoderDecoder, LanguageModel, Model
 from verdict.models.settings import Shape
 from verdict.tokens.arrays import load_array
 from verdict.training.batches import Batch, open_split
-from verdict.training.settings import Job
+from verdict.training.settings import Job, device_of
 
 #: pieces per second by architecture and round
 Rates = dict[str, dict[int, float]]
@@ -245,7 +245,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     given = parser.parse_args()
     speeds = every(Speed, given.speeds, "--speeds")
-    prepare(given.threads, next((job.device for speed in speeds for job in speed.jobs), "auto"))
+    prepare(given.threads, device_of(job for speed in speeds for job in speed.jobs))
     run(speeds, given.tokens, given.out, given.threads)
 
 

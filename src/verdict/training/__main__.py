@@ -15,7 +15,7 @@ from verdict.device import prepare
 from verdict.errors import run_command
 from verdict.training.loop import StoppedError
 from verdict.training.runs import run_all, tuned
-from verdict.training.settings import Job
+from verdict.training.settings import Job, device_of
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True, help="folder of the runs' folders")
     given = parser.parse_args()
     jobs = [Job.from_dict(job) for job in json.loads(given.jobs)]
-    prepare(given.threads, next((job.device for job in jobs), "auto"))
+    prepare(given.threads, device_of(jobs))
     if given.tuning:
         jobs = [tuned(job, given.tuning) for job in jobs]
     try:

@@ -1,5 +1,6 @@
 """What one training job is told. Plain dataclasses: see ``verdict.models.settings``."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -85,3 +86,8 @@ class Job:
     def to_dict(self) -> dict[str, Any]:
         """The JSON of a job."""
         return asdict(self)
+
+
+def device_of(jobs: Iterable[Job]) -> str:
+    """The device that params.yaml names, the same for all jobs; ``auto`` where there is none."""
+    return next((job.device for job in jobs), "auto")

@@ -20,7 +20,7 @@ from verdict.errors import UserError, run_command
 from verdict.metrics import Report
 from verdict.training.loop import StoppedError, lowest
 from verdict.training.runs import fit, validation_metric
-from verdict.training.settings import Job
+from verdict.training.settings import Job, device_of
 
 #: a learning rate works if its loss is at most this much above the best one's: as a share of it, or in nats where the
 #: best is near 0 (a right answer is then still given 95 % of the probability)
@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="file to write; beside it lie the trials' checkpoints")
     given = parser.parse_args()
     trials = [Job.from_dict(job) for job in json.loads(given.trials)]
-    prepare(given.threads, next((job.device for job in trials), "auto"))
+    prepare(given.threads, device_of(trials))
     try:
         run(trials, given.tokens, given.out, given.start)
     except StoppedError as stopped:
