@@ -145,7 +145,9 @@ class TuningSettings(Section):
         list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1, description="AdamW's, each a trial"), Distinct
     ]
     dropouts: Annotated[
-        list[Share], Field(description="each tried with every learning rate; empty: the architecture's own"), Distinct
+        list[Share],
+        Field(description="the first is tried with every rate, others with the best; empty: the architecture's own"),
+        Distinct,
     ] = []
     budget: Annotated[float, Field(gt=0, le=1, description="share of the stage's budget that a trial gets")] = 0.25
 
@@ -576,11 +578,11 @@ class Settings(Section):
             other = seen.setdefault(key, name)
             before = self.stages[other].tuning
             assert before is not None
-            for what in ("learning_rates", "dropouts"):
-                if sorted(getattr(before, what)) != sorted(getattr(stage.tuning, what)):
+            for what, alike in (("learning_rates", sorted), ("dropouts", list)):  # it matters which dropout is first
+                if alike(getattr(before, what)) != alike(getattr(stage.tuning, what)):
                     raise ValueError(
                         f"stages.{other}.tuning.{what} and stages.{name}.tuning.{what} differ, and their architectures "
-                        "are compared; write the same numbers in both"
+                        "are compared; write the same in both"
                     )
 
     def _check_sizes(self) -> None:
@@ -700,7 +702,7 @@ def job(settings: Settings, stage_name: str, architecture: str, seed: int) -> Jo
 
 
 def trials(settings: Settings, stage_name: str, architecture: str) -> list[Job]:
-    """The jobs of which tuning chooses: the whole grid, each with a share of the budget and one validation."""
+    """The jobs of which tuning tries some and chooses one, each with a share of the budget and one validation."""
     tuning = settings.stages[stage_name].tuning
     if tuning is None:
         raise ValueError(f"{stage_name} is not tuned by itself")

@@ -61,6 +61,32 @@ def test_the_lowest_loss_on_validation_is_chosen_and_every_trial_is_told(world: 
     assert not out.with_suffix("").exists()  # the trials' checkpoints
 
 
+def test_dropouts_are_tried_with_the_best_learning_rate_alone(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The best of the grid that is tried: all rates without dropout, then each dropout with the best of them."""
+    prepare(1)
+    rates, tried = [1e-5, 1e-2, 1e-4], []
+    fit = tuning.fit
+    monkeypatch.setattr(tuning, "fit", lambda job, *more: tried.append(job) or fit(job, *more))
+    jobs = [
+        replace(job, architecture=replace(job.architecture, dropout=dropout))
+        for dropout in (0.0, 0.5, 0.1)
+        for job in trials(rates)
+    ]
+    tuning.run(jobs, world / "tokens/lm", tmp_path / "lstm.json")
+    told = read_json(tmp_path / "lstm.json")
+    losses = {(row["matching"], row["at"]): row["value"] for row in told["rows"] if row["variable"] == "learning_rate"}
+    without = {rate: losses["dropout 0", rate] for rate in rates}
+    best = min(without, key=lambda rate: without[rate])
+    assert losses.keys() == {*(("dropout 0", rate) for rate in rates), ("dropout 0.5", best), ("dropout 0.1", best)}
+    assert len(tried) == len(losses)
+    chosen = min(losses, key=lambda trial: losses[trial])
+    assert (f"dropout {told['chosen']['dropout']:g}", told["chosen"]["learning_rate"]) == chosen
+    # what is drawn from are the rates: a dropout is no draw, its rate has been chosen
+    assert [row["at"] for row in told["rows"] if row["variable"] == "trials"] == [1, 2, 3]
+
+
 def test_a_trial_that_diverges_counts_as_never_and_is_not_chosen(world: Path, tmp_path: Path):
     prepare(1)
     jobs = trials([1e30, 1e-3], clip=1e30, warmup_steps=1)

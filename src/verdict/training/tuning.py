@@ -1,10 +1,11 @@
 """``python -m verdict.training.tuning``: choose what is tuned for an architecture, by its loss on validation.
 
 Takes data/tokens/{task}; leaves tuning/{stage}/{architecture}.json: what was chosen, and rows. Every architecture of a
-stage gets the same trials (the whole grid), the same share of the budget and the same seed, which no judged run has.
+stage gets as many trials, the same share of the budget and the same seed, which no judged run has: first every learning
+rate with the first dropout, then the other dropouts with the rate that was best.
 The trials of a stage that begins with another's models all begin with one of them.
 Besides the choice, the rows tell how much the choice matters: the loss of every trial, the range of learning rates that
-work, and the best loss that so many trials can be expected to find (Dodge et al. 2019, section 3).
+work, and the best loss that so many learning rates can be expected to find (Dodge et al. 2019, section 3).
 """
 
 import argparse
@@ -53,8 +54,9 @@ def expected_best(losses: Sequence[float], trials: int) -> float:
 
 
 def run(trials: Sequence[Job], tokens: Path, out: Path, start: Path | None = None) -> None:
-    """Train every trial and write what was chosen. Raises ``UserError`` if all of them diverge.
+    """Train what has to be tried and write what was chosen. Raises ``UserError`` if every learning rate diverges.
 
+    ``trials``: every learning rate with every dropout, of which the first comes first.
     ``start``: the folder of a model whose weights are the beginning of every trial.
     """
     first, folder = trials[0], out.with_suffix("")
@@ -63,31 +65,33 @@ def run(trials: Sequence[Job], tokens: Path, out: Path, start: Path | None = Non
         experiment="tuning", task=first.task, architecture=first.architecture_name, variant=first.variant,
         size=first.size, device=device_name(choose_device(first.device)), implementation="kernel",
     )  # fmt: skip
-    losses = []
-    for number, job in enumerate(trials):
-        progress = fit(job, tokens, folder / f"t{number}", start).progress
-        losses.append(math.inf if progress.diverged else lowest(progress.history))
-    best = min(range(len(trials)), key=lambda number: losses[number])
-    if math.isinf(losses[best]):
+
+    def loss_of(number: int) -> float:
+        progress = fit(trials[number], tokens, folder / f"t{number}", start).progress
+        return math.inf if progress.diverged else lowest(progress.history)
+
+    dropouts = [job.architecture.dropout for job in trials]
+    rates = [job.training.learning_rate for job in trials]
+    losses = {number: loss_of(number) for number in range(len(trials)) if dropouts[number] == dropouts[0]}
+    swept = {rates[number]: loss for number, loss in losses.items()}
+    best = min(swept, key=lambda rate: swept[rate])
+    if math.isinf(swept[best]):
         raise UserError(
             f"tuning of {first.architecture_name} for {first.stage}: every trial diverged; "
             f"write smaller numbers in stages.{first.stage}.tuning.learning_rates"
         )
-    metric, chosen = validation_metric(first), trials[best]
-    for job, loss in zip(trials, losses, strict=True):
+    others = [number for number in range(len(trials)) if number not in losses and rates[number] == best]
+    losses |= {number: loss_of(number) for number in others}
+    metric, chosen = validation_metric(first), trials[min(losses, key=lambda number: losses[number])]
+    for number, loss in losses.items():
         report.add(
-            value=loss, better="lower", variable="learning_rate", at=job.training.learning_rate,
-            matching=f"dropout {job.architecture.dropout:g}", **metric,
+            value=loss, better="lower", variable="learning_rate", at=rates[number],
+            matching=f"dropout {dropouts[number]:g}", **metric,
         )  # fmt: skip
-    same = [number for number, job in enumerate(trials) if job.architecture.dropout == chosen.architecture.dropout]
-    report.add(
-        "learning_rate_octaves",
-        working_octaves({trials[number].training.learning_rate: losses[number] for number in same}),
-        "octave", "higher",
-    )  # fmt: skip
-    for count in range(1, len(trials) + 1) if all(map(math.isfinite, losses)) else ():
+    report.add("learning_rate_octaves", working_octaves(swept), "octave", "higher")
+    for count in range(1, len(swept) + 1) if all(map(math.isfinite, swept.values())) else ():
         report.add(
-            f"expected_best_{metric['metric']}", expected_best(losses, count), metric["unit"], "lower",
+            f"expected_best_{metric['metric']}", expected_best(list(swept.values()), count), metric["unit"], "lower",
             variable="trials", at=count,
         )  # fmt: skip
     told = {"learning_rate": chosen.training.learning_rate, "dropout": chosen.architecture.dropout}
