@@ -15,7 +15,9 @@ BIN := $(VENV)/bin
 BENCH := .venv-bench
 INSTALL := -m pip install --quiet --disable-pip-version-check
 # torch is a wheel of its platform, so the lock has versions and no hashes; it names everything, and bytecode is made of
-# what is imported, not of all: half of the time
+# what is imported, not of all: half of the time. It has to be kept, then, also where the environment forbids it (as
+# images of containers do): else every job would compile torch's modules again, for seconds
+unexport PYTHONDONTWRITEBYTECODE
 LOCKED := $(INSTALL) --no-compile --no-deps --requirement requirements.lock
 
 .PHONY: verdict test check bench setup setup-dev schemas licences audit mutants clean

@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 
 from verdict.page import effects
-from verdict.page.charts.theme import Panel, axis_format, finish, layered
+from verdict.page.charts.theme import Panel, axis_format, finish
 from verdict.page.words import TOKEN, Words
 
 HEIGHT = 200
@@ -76,23 +76,29 @@ def gap(tests: Sequence[dict[str, Any]], words: Words) -> Panel:
     layers = [
         alt.Chart(alt.Data(values=[{"low": scaled(-band), "high": scaled(band)}]))
         .mark_rect(color=f"{TOKEN}colour.band", opacity=1)
-        .encode(y=alt.Y("low:Q", scale=scale, axis=axis), y2="high:Q"),
+        .encode(y=alt.Y("low:Q", scale=scale, axis=axis), y2=alt.Y2("high:Q")),
         alt.Chart(alt.Data(values=[{"border": scaled(border)} for border in borders]))
         .mark_rule(strokeDash=[2, 3], color=f"{TOKEN}colour.soft")
         .encode(y=alt.Y("border:Q", scale=scale)),
         base.transform_filter("isValid(datum.low)")
         .mark_rule(strokeWidth=2.5)
-        .encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q", color=colour),
+        .encode(x=x, y=alt.Y("low:Q", scale=scale), y2=alt.Y2("high:Q"), color=colour),
         base.mark_point(filled=True, size=55, opacity=1).encode(
             x=x, y=alt.Y("estimate:Q", scale=scale), color=colour, tooltip=said
         ),
     ]
-    chart = layered(*(layers if band else layers[1:]))
     about = {key: first["sides"].get(key) or "" for key in ("task", "device")} | {
         "metric": first["metric"],
         "variable": variable,
     }
-    return Panel("gap", finish(chart, HEIGHT, f"{TOKEN}chart.describe.gap", values), [], [], HEIGHT + 55, about)
+    return Panel(
+        "gap",
+        finish(layers if band else layers[1:], HEIGHT, f"{TOKEN}chart.describe.gap", values),
+        [],
+        [],
+        HEIGHT + 55,
+        about,
+    )
 
 
 def _ticks(low: float, high: float, count: int = 6) -> list[float]:

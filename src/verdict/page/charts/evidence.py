@@ -20,7 +20,6 @@ from verdict.page.charts.theme import (
     channels,
     finish,
     is_log,
-    layered,
     tooltip,
     value_axis,
 )
@@ -84,10 +83,10 @@ def strip(rows: Sequence[Row], words: Words, by: Sequence[str] = ("variant", "ma
     names = (
         alt.Chart(alt.Data(values=[{"label": name} for name in labels]))
         .mark_text(align="left", baseline="middle", dy=-9)
-        .encode(x=alt.value(0), y=y, text="label:N")
+        .encode(x=alt.XValue(0), y=y, text=alt.Text("label:N"))
     )
     height = ROW_HEIGHT * len(labels)
-    spec = finish(layered(means, points, names), height, f"{TOKEN}chart.describe.strip", values)
+    spec = finish([means, points, names], height, f"{TOKEN}chart.describe.strip", values)
     return Panel("strip", spec, list(ordered), architectures, height + 30, about(rows[0]))
 
 
@@ -141,7 +140,7 @@ def curve(rows: Sequence[Row], words: Words) -> Panel:
         scale=heights,
         axis=alt.Axis(title=None, format=axis_format(row["value"] for row in rows), tickCount=5),
     )
-    detail = ["variant:N"] if several else []
+    detail = [alt.Detail("variant:N")] if several else []
     line = (
         base.transform_filter("datum.whole")
         .mark_line(strokeWidth=1.8)
@@ -165,9 +164,9 @@ def curve(rows: Sequence[Row], words: Words) -> Panel:
         layers.append(
             base.transform_filter("!isValid(datum.value)")
             .mark_text(text=f"✕ {TOKEN}figure.never", baseline="bottom", fontSize=11)
-            .encode(x=x, y=alt.value(-3), color=colour)
+            .encode(x=x, y=alt.YValue(-3), color=colour)
         )
-    spec = finish(layered(*layers), 220, f"{TOKEN}chart.describe.curve", values)
+    spec = finish(layers, 220, f"{TOKEN}chart.describe.curve", values)
     return Panel("curve", spec, ordered, architectures, 275, about(rows[0]))
 
 
@@ -195,7 +194,7 @@ def ends(
         after[0] = max(after[0], before[0] + apart)
     back = math.exp if is_logarithmic else float
     placed = [{"architecture": name, "label": label, "at": last, "value": back(at)} for at, last, name, label in told]
-    text = alt.Chart(alt.Data(values=placed)).encode(x="at:Q", y="value:Q", text="label:N")
+    text = alt.Chart(alt.Data(values=placed)).encode(x=alt.X("at:Q"), y=alt.Y("value:Q"), text=alt.Text("label:N"))
     look: dict[str, Any] = {"align": "right", "baseline": "bottom", "dx": 4, "dy": -6, "fontSize": 11}
     halo = text.mark_text(stroke=f"{TOKEN}colour.paper", strokeWidth=4, opacity=0.85, **look)
     return [halo, text.mark_text(**look).encode(color=colour)]
@@ -230,7 +229,7 @@ def learning(history: Sequence[Row], words: Words, over: str = "tokens") -> Pane
         axis=alt.Axis(title=f"{TOKEN}chart.over.{over}", format="~s", tickCount=5, grid=False),
     )
     y = alt.Y("value:Q", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(title=None, format=",.4~r", tickCount=5))
-    line = base.mark_line(strokeWidth=1.3, opacity=0.7).encode(x=x, y=y, color=colour, detail="run:N")
+    line = base.mark_line(strokeWidth=1.3, opacity=0.7).encode(x=x, y=y, color=colour, detail=alt.Detail("run:N"))
     points = base.mark_point(filled=True, size=22, opacity=0.8).encode(
         x=x,
         y=y,
@@ -242,7 +241,7 @@ def learning(history: Sequence[Row], words: Words, over: str = "tokens") -> Pane
             alt.Tooltip("value:Q", title=words.token("metric", "valid_bits_per_byte"), format=".3f"),
         ],
     )
-    layers = layered(line, points, *ends(values, colour, is_logarithmic=False))
+    layers = [line, points, *ends(values, colour, is_logarithmic=False)]
     spec = finish(layers, 220, f"{TOKEN}chart.describe.learning", values)
     return Panel(
         "learning",
@@ -279,7 +278,7 @@ def parts(rows: Sequence[Row], words: Words) -> Panel:
     bars = base.mark_bar(size=15, yOffset=8).encode(
         x=alt.X("value:Q", stack="zero", axis=alt.Axis(title=None, format="~s", tickCount=5)),
         y=y,
-        order="order:Q",
+        order=alt.Order("order:Q"),
         color=alt.Color(
             "part:N",
             legend=None,
@@ -297,9 +296,9 @@ def parts(rows: Sequence[Row], words: Words) -> Panel:
     names = (
         alt.Chart(alt.Data(values=[{"label": name} for name in labels]))
         .mark_text(align="left", baseline="middle", dy=-9)
-        .encode(x=alt.value(0), y=y, text="label:N")
+        .encode(x=alt.XValue(0), y=y, text=alt.Text("label:N"))
     )
     height = ROW_HEIGHT * len(labels)
-    spec = finish(layered(bars, names), height, f"{TOKEN}chart.describe.parts", values)
+    spec = finish([bars, names], height, f"{TOKEN}chart.describe.parts", values)
     told = about(drawn[0]) | {"metric": "parameters", "variant": drawn[0]["variant"]}
     return Panel("parts", spec, list(rows), used, height + 30, told)

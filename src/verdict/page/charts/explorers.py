@@ -14,7 +14,6 @@ from verdict.page.charts.theme import (
     channels,
     finish,
     kind_of,
-    layered,
     value_axis,
 )
 from verdict.page.words import TOKEN, Words
@@ -60,21 +59,20 @@ def explorer(rows: Sequence[Row], words: Words) -> Panel:
         scale=value_axis(rows, zero=is_target),
         axis=alt.Axis(title=None, format=axis_format(row["value"] for row in rows), tickCount=6),
     )
-    place = alt.param(name="place", value=len(ats) // 2)
     base = alt.Chart()
     here = (
         base.transform_filter("datum.place === place")
         .mark_rule(color=f"{TOKEN}colour.soft", strokeWidth=1.2)
         .encode(x=x)
     )
-    line = base.mark_line(strokeWidth=1.3, opacity=0.6).encode(x=x, y=y, color=colour, detail="replicate:N")
+    line = base.mark_line(strokeWidth=1.3, opacity=0.6).encode(x=x, y=y, color=colour, detail=alt.Detail("replicate:N"))
     points = (
         base.transform_filter("datum.place === place && isValid(datum.value)")
         .mark_point(filled=True, size=70, opacity=0.9)
         .encode(x=x, y=y, color=colour, shape=shape)
     )
-    chart = layered(here, line, points).add_params(place)
-    spec = finish(chart, HEIGHT, f"{TOKEN}chart.describe.explorer", values)
+    signals = {"place": len(ats) // 2}
+    spec = finish([here, line, points], HEIGHT, f"{TOKEN}chart.describe.explorer", values, signals)
     return Panel(
         "explorer", spec, list(ordered), architectures, HEIGHT + 55, {**about(rows[0]), "variant": rows[0]["variant"]}
     )
@@ -94,16 +92,16 @@ def attention(layers: Sequence[Heads], down: Sequence[str], across: Sequence[str
         for s, weight in enumerate(weights_of)
         if weight
     ]
-    base = alt.Chart(alt.Data(values=values)).transform_filter("datum.layer === layer && datum.head === head")
+    base = alt.Chart().transform_filter("datum.layer === layer && datum.head === head")
     chart = base.mark_rect().encode(
         x=alt.X("across:O", scale=alt.Scale(domain=columns), axis=_pieces(labelAngle=-60, orient="top")),
         y=alt.Y("down:O", scale=alt.Scale(domain=lines), axis=_pieces()),
         color=_weights(architecture),
         tooltip=[alt.Tooltip("value:Q", title=f"{TOKEN}chart.weight", format=".2f")],
     )
-    chart = chart.add_params(alt.param(name="layer", value=0), alt.param(name="head", value=0))
     height = CELL * len(lines)
-    return Panel("map", finish(chart, height, f"{TOKEN}chart.describe.attention"), [], [architecture], height + 60)
+    spec = finish([chart], height, f"{TOKEN}chart.describe.attention", values, {"layer": 0, "head": 0})
+    return Panel("map", spec, [], [architecture], height + 60)
 
 
 def gates(layers: Sequence[dict[str, dict[str, Sequence[float]]]], pieces: Sequence[str], architecture: str) -> Panel:
@@ -118,16 +116,16 @@ def gates(layers: Sequence[dict[str, dict[str, Sequence[float]]]], pieces: Seque
         for name in told
         for t, mean in enumerate(told[name]["mean"])
     ]
-    base = alt.Chart(alt.Data(values=values)).transform_filter("datum.layer === layer")
+    base = alt.Chart().transform_filter("datum.layer === layer")
     chart = base.mark_rect().encode(
         x=alt.X("across:O", scale=alt.Scale(domain=columns), axis=_pieces(labelAngle=-60, orient="top")),
         y=alt.Y("name:N", scale=alt.Scale(domain=names), axis=alt.Axis(title=None, domain=False, ticks=False)),
         color=_weights(architecture),
         tooltip=[alt.Tooltip("value:Q", title=f"{TOKEN}chart.open", format=".2f")],
     )
-    chart = chart.add_params(alt.param(name="layer", value=0))
     height = 2 * CELL * len(names)
-    return Panel("map", finish(chart, height, f"{TOKEN}chart.describe.gates"), [], [architecture], height + 60)
+    spec = finish([chart], height, f"{TOKEN}chart.describe.gates", values, {"layer": 0})
+    return Panel("map", spec, [], [architecture], height + 60)
 
 
 def state(layers: Sequence[dict[str, Sequence[float]]], pieces: Sequence[str], architecture: str) -> Panel:
@@ -145,10 +143,10 @@ def state(layers: Sequence[dict[str, Sequence[float]]], pieces: Sequence[str], a
     ink = f"{TOKEN}colour.{kind_of(architecture)}"
     x = alt.X("at:O", scale=alt.Scale(domain=columns), axis=_pieces(labelAngle=-60))
     axis = alt.Axis(title=None, tickCount=4)
-    band = base.mark_area(opacity=0.2, color=ink).encode(x=x, y=alt.Y("low:Q", axis=axis), y2="high:Q")
+    band = base.mark_area(opacity=0.2, color=ink).encode(x=x, y=alt.Y("low:Q", axis=axis), y2=alt.Y2("high:Q"))
     line = base.mark_line(strokeWidth=1.8, color=ink).encode(x=x, y=alt.Y("mean:Q", axis=axis))
-    chart = layered(band, line).add_params(alt.param(name="layer", value=0))
-    return Panel("map", finish(chart, 150, f"{TOKEN}chart.describe.state", values), [], [architecture], 220)
+    spec = finish([band, line], 150, f"{TOKEN}chart.describe.state", values, {"layer": 0})
+    return Panel("map", spec, [], [architecture], 220)
 
 
 def _weights(architecture: str) -> alt.Color:

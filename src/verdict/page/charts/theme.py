@@ -7,7 +7,7 @@ with any colour vision).
 
 import math
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,20 +83,31 @@ def channels(architectures: Sequence[str]) -> tuple[alt.Color, alt.Shape]:
     )
 
 
-def layered(*layers: alt.Chart | alt.LayerChart) -> alt.LayerChart | alt.FacetChart:
-    """Layers that draw the values which ``finish`` is given (Altair would copy them with every change of the chart)."""
-    return alt.layer(*layers, data=alt.NamedData("values"))
+def finish(
+    layers: Sequence[alt.Chart],
+    height: int,
+    description: str,
+    values: Sequence[Row],
+    signals: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """Charts over each other as Vega-Lite.
 
+    ``values``: what those draw that bring none of their own; ``signals``: which they read, and what each begins with.
 
-def finish(chart: Any, height: int, description: str, values: Sequence[Row] | None = None) -> dict[str, Any]:
-    """The chart as Vega-Lite; ``values``: what a ``layered`` one draws."""
-    # not validated against Vega-Lite's schema, which takes ten times as long as all else: the tests do that
-    described = chart.properties(width="container", height=height, description=description)
-    spec: dict[str, Any] = described.to_dict(validate=False)
-    if values is not None:
-        spec["data"] = {"values": list(values)}
-    spec["autosize"] = {"type": "fit-x", "contains": "padding"}
-    return spec
+    Put together here, as Altair's ``layer`` copies every part of every chart several times (half of a page's seconds).
+    Nothing is validated against Vega-Lite's schema, which takes ten times as long as all else: the tests do that.
+    """
+    drawn_by_all = {"top_level": False, "data": None}  # a chart without data takes those around it
+    return {
+        "$schema": alt.SCHEMA_URL,
+        "description": description,
+        "width": "container",
+        "height": height,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "params": [{"name": name, "value": value} for name, value in (signals or {}).items()],
+        "data": {"values": list(values)},
+        "layer": [layer.to_dict(validate=False, context=drawn_by_all) for layer in layers],
+    }
 
 
 def value_axis(rows: Sequence[Row], zero: bool) -> alt.Scale:

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from markupsafe import Markup
@@ -43,6 +43,7 @@ class Gallery:
         for row in naming.inputs.evidence:
             metric = "anatomy" if row["experiment"] == "anatomy" else row["metric"]
             self._rows.setdefault((metric, row["task"]), []).append(row)
+        self._sweeps = cache(self._sweeps_of)  # many tests read the same
 
     def add(self, panel: charts.Panel, title: Markup, tests: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
         """Number a chart; ``tests`` are the comparisons that it shows, of which few are drawn under its title."""
@@ -129,22 +130,32 @@ class Gallery:
             if metric in DERIVED:
                 source = "generated_tokens_per_second" if "generation" in experiments else "train_tokens_per_second"
             variable = test["sides"]["variable"] or DERIVED.get(metric)
-            here = [
-                row
-                for row in self._rows.get((source, task), [])
-                if row["experiment"] in experiments
-                and row["at"] is not None
-                and row["variable"] == (variable or row["variable"])
-                and (not device or row["device"] == device)
-            ]
-            for variable in sorted({row["variable"] for row in here}):
-                place = ("curve", source, task, variable, device, tuple(sorted(experiments)))
-                swept_rows = [row for row in here if row["variable"] == variable]
-                for apart, body in sweeps(swept_rows).items():
-                    ask((*place, apart), partial(_curve, apart), body)
+            drawn = self._sweeps(source, task, variable, device, frozenset(experiments))
+            for place, apart, body in drawn:
+                if place not in asked:  # which says what its rows are
+                    ask(place, partial(_curve, apart), body)
             still = [row for row in rows if row["task"] == task and row["at"] is None]
-            if _drawable(still) and (metric not in DERIVED or not here):
+            if _drawable(still) and (metric not in DERIVED or not drawn):
                 ask(("strip", metric, task, device), charts.strip, still)
+
+    def _sweeps_of(
+        self, metric: str, task: str, variable: str | None, device: str | None, experiments: frozenset[str]
+    ) -> list[tuple[tuple[Any, ...], Apart, list[Row]]]:
+        """The curves of a metric over what was swept: their place, what tells them apart, and their rows."""
+        here = [
+            row
+            for row in self._rows.get((metric, task), [])
+            if row["experiment"] in experiments
+            and row["at"] is not None
+            and row["variable"] == (variable or row["variable"])
+            and (not device or row["device"] == device)
+        ]
+        found: list[tuple[tuple[Any, ...], Apart, list[Row]]] = []
+        for name in sorted({row["variable"] for row in here}):
+            place = ("curve", metric, task, name, device, tuple(sorted(experiments)))
+            alike = sweeps([row for row in here if row["variable"] == name])
+            found += [((*place, apart), apart, body) for apart, body in alike.items()]
+        return found
 
     def _learning(self, tests: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
         """(task, axis) of the learning curves behind tests of trained models, each once."""
@@ -240,9 +251,10 @@ def _apart(rows: list[Row]) -> dict[Apart, list[Row]]:
     for column in APART:
         split: dict[Apart, list[Row]] = {}
         for key, body in groups.items():
-            places = {(row["architecture"], row["at"], row["replicate"]) for row in body}
+            if len({(row["architecture"], row["at"], row["replicate"]) for row in body}) == len(body):
+                split[key] = body
+                continue
             for row in body:
-                clash = len(places) < len(body)
-                split.setdefault((*key, (column, row[column])) if clash else key, []).append(row)
+                split.setdefault((*key, (column, row[column])), []).append(row)
         groups = split
     return groups
