@@ -2,6 +2,7 @@
 # make test       the same set-up and what the tests need, then all tests
 # make check      style, types, workflow lint
 # make bench      speed beside others' code, into bench/ (docs/performance.md; hours, with the machine to itself)
+# make reference  the edition `standard`, kept in reports/reference (hours)
 # make mutants    how many small mistakes in the source the tests notice (hours)
 # make schemas    workflow/schemas/ from the types of params.yaml, claims.yaml and verdict.json
 # make licences   docs/licences.md from the installed packages and the corpora's entries
@@ -20,7 +21,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 LOCKED := $(INSTALL) --no-compile --no-deps --requirement requirements.lock
 
-.PHONY: verdict test check bench setup setup-dev schemas licences audit mutants clean
+.PHONY: verdict test check bench reference setup setup-dev schemas licences audit mutants clean
 
 verdict: setup
 	$(BIN)/snakemake --cores all
@@ -61,6 +62,10 @@ $(BENCH)/.requirements: requirements.lock pyproject.toml
 		--constraint requirements.lock --editable ".[bench]"
 	$(BENCH)/bin/python $(INSTALL) --no-deps joeynmt==2.3.0
 	touch $@
+
+reference: setup
+	$(BIN)/snakemake --cores all --config edition=standard
+	$(BIN)/python -m benchmarks.reference
 
 # the JSON schemas are made from types; a test holds them equal
 schemas: setup

@@ -1,7 +1,6 @@
 """How often the judge errs, and how often it finds what is there: worlds of chance in which the truth is known.
 
     python benchmarks/judge_simulation.py
-    python benchmarks/judge_simulation.py --evidence results/evidence.parquet   # measured noise beside the power
 
 Prints Markdown tables; docs/statistics.md shows them and says how to read them. The judge is the real one: error rates
 come from whole tables of evidence given to ``judge``, power and coverage of single intervals from ``weigh``. Noise is
@@ -13,7 +12,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -204,23 +202,6 @@ def _crossed(seeds: int, size: int, relative: float, drawn: np.ndarray, told: bo
     return _sides(values.mean(1), error)
 
 
-def measured_noise(path: Path, claims: Path) -> None:
-    """Noise of real evidence in margins, by test: where on the table of power it stands."""
-    print("| test | conditions | replicates | noise (median) | items' error, of the seeds' |\n|---|---|---|---|---|")
-    for claim in judge(docket.load(claims), evidence.read(path))["claims"]:
-        by_test: dict[str, list[dict[str, Any]]] = {}
-        for entry in claim["tests"]:
-            if entry["replicates_error"]:
-                by_test.setdefault(entry["name"], []).append(entry)
-        for name, entries in by_test.items():
-            scale = [math.log(e["margin"]) if e["effect"] == "ratio" else e["margin"] for e in entries]
-            noise = [e["replicates_error"] * math.sqrt(e["pairs"]) / s for e, s in zip(entries, scale, strict=True)]
-            shares = [e["items_error"] / e["replicates_error"] for e in entries if e["items_error"] is not None]
-            share = f"{np.median(shares):.2f}" if shares else "–"
-            pairs = entries[0]["pairs"]
-            print(f"| {claim['id']} {name} | {len(entries)} | {pairs} | {np.median(noise):.2f} | {share} |")
-
-
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -229,8 +210,6 @@ def main() -> None:
         "--worlds", type=int, default=4000, help="worlds of each single interval (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--evidence", type=Path, help="evidence whose noise to measure")
-    parser.add_argument("--claims", type=Path, default=Path("claims.yaml"))
     given = parser.parse_args()
     rng, claims, begun = np.random.default_rng(given.seed), docket_of_rules(), time.time()
     for seeds in (3, 5):
@@ -241,9 +220,6 @@ def main() -> None:
     power(claims, (0.1, 0.25, 0.5, 0.75, 1.0, 2.0), given.worlds // 4, max(1, given.worlds // 20), rng)
     print("\n### Coverage of the 95 % intervals\n")
     coverage(claims, given.worlds, rng)
-    if given.evidence:
-        print("\n### Noise measured\n")
-        measured_noise(given.evidence, given.claims)
     print(f"\n{time.time() - begun:.0f} s")
 
 

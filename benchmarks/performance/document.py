@@ -1,29 +1,19 @@
 """``python -m benchmarks.performance.document bench docs``: put a run's figures into the documentation.
 
-``docs/performance/`` gets the rows, what they were measured on, and the roofline; in ``docs/performance.md`` what
-stands between ``<!-- figures: SECTION -->`` and ``<!-- end -->`` is written anew.
+``docs/performance/`` gets the rows, what they were measured on, and the roofline; the places of ``docs/performance.md``
+are filled.
 """
 
 import argparse
-import re
-from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.performance.__main__ import follows
 from benchmarks.performance.figures import figures, setting
 from benchmarks.performance.floor import roofline
 from benchmarks.performance.table import Store, frame, read
+from benchmarks.places import renewed
 from verdict.errors import UserError, run_command
 from verdict.files import read_json, replacing, write_json, write_text
-
-PLACE = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-
-
-def renewed(text: str, blocks: Mapping[str, str]) -> str:
-    """The text with each place filled. Raises ``UserError`` for a place that no section is for."""
-    if unknown := {name for _, name, _ in PLACE.findall(text)} - blocks.keys():
-        raise UserError(f"no section is called {', '.join(sorted(unknown))}; write one of {', '.join(blocks)}")
-    return PLACE.sub(lambda found: f"{found[1]}\n{blocks[found[2]] or 'Not measured.'}\n\n{found[3]}", text)
 
 
 def blocks(folder: Path) -> dict[str, str]:

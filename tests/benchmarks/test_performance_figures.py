@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import places
 from benchmarks.performance import document, table
 from benchmarks.performance.figures import figures, grid, told
 from benchmarks.performance.table import Row
@@ -71,18 +72,18 @@ def test_growth_is_fitted_over_counted_sizes():
 
 def test_a_page_is_filled_where_it_says_so_and_only_there():
     text = "before\n<!-- figures: peak -->\nold\n<!-- end -->\nafter\n"
-    filled = document.renewed(text, {"peak": "new \\1"})
+    filled = places.renewed(text, {"peak": "new \\1"})
     assert filled == "before\n<!-- figures: peak -->\n\nnew \\1\n\n<!-- end -->\nafter\n"
-    assert document.renewed(filled, {"peak": "new \\1"}) == filled
-    assert "Not measured." in document.renewed(text, {"peak": ""})
-    with pytest.raises(UserError, match="no section is called peak; write one of training"):
-        document.renewed(text, {"training": ""})
+    assert places.renewed(filled, {"peak": "new \\1"}) == filled
+    assert "Not measured." in places.renewed(text, {"peak": ""})
+    with pytest.raises(UserError, match="no figures are called peak; write one of training"):
+        places.renewed(text, {"training": ""})
 
 
 def test_the_documentation_says_what_the_kept_rows_say():
     page = (DOCS / "performance.md").read_text(encoding="utf-8")
-    assert len(document.PLACE.findall(page)) > 5
-    assert document.renewed(page, document.blocks(DOCS / "performance")) == page
+    assert len(places.PLACE.findall(page)) > 5
+    assert places.renewed(page, document.blocks(DOCS / "performance")) == page
 
 
 def test_rows_come_back_from_the_table_that_was_written(tmp_path: Path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import places, reference
 from verdict.court import claims, evidence
 from verdict.court.judge import judge
 
@@ -28,6 +29,14 @@ def test_its_readme_says_the_same_labels(kept: dict):
     assert {name: label.replace(" ", "_") for name, label in told} == {
         claim["id"]: claim["label"] for claim in kept["claims"]
     }
+
+
+def test_what_is_told_of_it_is_what_it_says():
+    told = reference.blocks(FOLDER)
+    for page in (FOLDER / "README.md", FOLDER.parents[1] / "docs/statistics.md"):
+        text = page.read_text(encoding="utf-8")
+        assert places.PLACE.search(text)
+        assert places.renewed(text, told) == text
 
 
 def test_its_page_shows_that_verdict(kept: dict):

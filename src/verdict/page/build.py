@@ -58,13 +58,8 @@ def render(inputs: Inputs, words: Words, card: str | None = None) -> str:
 
     ``card``: address of the picture for links to the page.
     """
-    words = words.extended(
-        {
-            "metric": {name: text.model_dump() for name, text in inputs.claims.metrics.items()},
-            "architecture": {name: text.model_dump() for name, text in inputs.claims.architectures.items()},
-        }
-    )
-    naming = Naming(inputs, words)
+    naming = named(inputs, words)
+    words = naming.words
     # each part of a chart would be validated while it is made and again in the whole: the tests validate the whole
     with debug_mode(False):
         shown = assemble(naming)
@@ -109,6 +104,15 @@ def render(inputs: Inputs, words: Words, card: str | None = None) -> str:
         bundle=bundle,
         policy=policy(script, bundle),
     )
+
+
+def named(inputs: Inputs, words: Words) -> Naming:
+    """What things are called on the page: by the words, and by the docket where it names them."""
+    more = {
+        "metric": {name: text.model_dump() for name, text in inputs.claims.metrics.items()},
+        "architecture": {name: text.model_dump() for name, text in inputs.claims.architectures.items()},
+    }
+    return Naming(inputs, words.extended(more))
 
 
 def policy(*scripts: str) -> str:

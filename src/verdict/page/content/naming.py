@@ -12,6 +12,8 @@ from verdict.page.inputs import Inputs
 from verdict.page.words import Words
 
 Row = dict[str, Any]
+#: values that are no condition: counted on no device, and at a width that the variant's name says is equal
+UNSAID = {("device", "none"), ("matching", "width")}
 
 
 class Naming:
@@ -66,7 +68,7 @@ class Naming:
         found, sides = [], test["sides"]
         for name in names:
             value = sides[name]
-            if value in (None, "") or (name == "variable" and sides["at"] is not None):
+            if value in (None, "") or (name, value) in UNSAID or (name == "variable" and sides["at"] is not None):
                 continue
             if name == "at":
                 shown = self.fig.verdict(value, test["pointer"] + at)
