@@ -37,10 +37,6 @@ def places(text: str) -> set[str]:
     return set(_PLACE.findall(text))
 
 
-#: libyaml's where the wheel has it: a tenth of the seconds
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
 class Words:
     """Texts by key and language."""
 
@@ -113,7 +109,7 @@ def load(folder: Path | None = None) -> Words:
     for lang in LANGUAGES:
         file = root.joinpath(f"{lang}.yaml")
         try:
-            tree = yaml.load(file.read_text(encoding="utf-8"), Loader=_LOADER)
+            tree = yaml.safe_load(file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise UserError(f"{file} is missing; the page needs its words in {', '.join(LANGUAGES)}") from error
         except yaml.YAMLError as error:
