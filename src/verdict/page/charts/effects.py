@@ -91,14 +91,8 @@ def gap(tests: Sequence[dict[str, Any]], words: Words) -> Panel:
         "metric": first["metric"],
         "variable": variable,
     }
-    return Panel(
-        "gap",
-        finish(layers if band else layers[1:], HEIGHT, f"{TOKEN}chart.describe.gap", values),
-        [],
-        [],
-        HEIGHT + 55,
-        about,
-    )
+    spec = finish(layers if band else layers[1:], HEIGHT, f"{TOKEN}chart.describe.gap", values)
+    return Panel("gap", spec, [], [], HEIGHT + 55, about)
 
 
 def _ticks(low: float, high: float, count: int = 6) -> list[float]:
