@@ -14,13 +14,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import polars as pl
+
 from benchmarks.places import renewed
+from verdict.court import evidence
 from verdict.errors import UserError, run_command
 from verdict.files import read_json, write_text
 from verdict.page import inputs, words
 from verdict.page.build import english, named
-from verdict.page.content.claims import cards
-from verdict.page.content.panels import Gallery
+from verdict.page.content.claims import findings
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = (
@@ -31,13 +33,13 @@ KEPT = (
 QUIET, LOUD = 0.5, 1.0
 
 
-def setting(machine: dict[str, Any], verdict: dict[str, Any]) -> str:
+def setting(machine: dict[str, Any], trainings: pl.DataFrame) -> str:
     """What the run was made on and with, in a line."""
     day = date.fromisoformat(machine["date"])
-    pairs = max(test["pairs"] for claim in verdict["claims"] for test in claim["tests"] if test["name"] == "chrf")
+    seeds = trainings["replicate"].n_unique()
     return (
         f"{day.day} {day:%B %Y}; {machine['cpu']}, {machine['cores']} cores, {machine['memory_bytes'] / 1e9:.0f} GB; "
-        f"{machine['gpu'] or 'no GPU'}; torch {machine['versions']['torch']}; `{machine['edition']}`, {pairs} seeds; "
+        f"{machine['gpu'] or 'no GPU'}; torch {machine['versions']['torch']}; `{machine['edition']}`, {seeds} seeds; "
         f"commit {machine['commit'][:7]}."
     )
 
@@ -47,8 +49,9 @@ def labels(folder: Path) -> str:
     names = ("evidence.parquet", "history.parquet", "verdict.json", "claims.yaml")
     naming = named(inputs.read(*(folder / name for name in names)), words.load())
     lines = ["| claim | label | finding |", "|---|---|---|"]
-    for card in cards(naming, Gallery(naming)):
-        lines.append(f"| {card['id']} | {card['label'].replace('_', ' ')} | {english(card['sentence'])} |")
+    found = findings(naming)
+    for claim in naming.inputs.verdict["claims"]:
+        lines.append(f"| {claim['id']} | {claim['label'].replace('_', ' ')} | {english(found[claim['id']])} |")
     return "\n".join(lines)
 
 
@@ -89,8 +92,9 @@ def noise(verdict: dict[str, Any]) -> str:
 def blocks(folder: Path) -> dict[str, str]:
     """What is told of a reference, by the name of the place."""
     verdict = read_json(folder / "verdict.json")
+    trainings = evidence.read(folder / "evidence.parquet").filter(experiment="training")
     return {
-        "setting": setting(read_json(folder / "machine.json"), verdict), "labels": labels(folder),
+        "setting": setting(read_json(folder / "machine.json"), trainings), "labels": labels(folder),
         "noise": noise(verdict),
     }  # fmt: skip
 

@@ -37,22 +37,18 @@ def cards(naming: Naming, gallery: Gallery) -> list[dict[str, Any]]:
     return [_card(naming, gallery, i, judged) for i, judged in enumerate(naming.inputs.verdict["claims"])]
 
 
+def findings(naming: Naming) -> dict[str, Markup]:
+    """The finding on every claim in one sentence, by the claim's id."""
+    return {
+        judged["id"]: _sentence(naming, judged, _tests(naming, i, judged))
+        for i, judged in enumerate(naming.inputs.verdict["claims"])
+    }
+
+
 def _card(naming: Naming, gallery: Gallery, index: int, judged: dict[str, Any]) -> dict[str, Any]:
     words = naming.words
     claim = naming.inputs.claims.claim(judged["id"])
-    settings = {test.name: test for test in claim.tests}
-    tests = [
-        _test(naming, test, pointer("claims", index, "tests", i), settings)
-        for i, test in enumerate(judged["tests"])
-        if test["label"] != "not_tried"
-    ]
-    telling = _telling(tests)
-    for test in tests:
-        test["telling_chips"] = naming.chips(test, telling)
-    for test in _alike(tests, by="effect"):
-        test["telling_chips"].append(words.t("effect." + test["effect"]))
-    for test in _alike(tests, by="name"):
-        test["ambiguous"] = True
+    tests = _tests(naming, index, judged)
     panels = gallery.of_tests(tests)
     is_split = judged["label"] == "only_when"
     return {
@@ -82,6 +78,24 @@ def _card(naming: Naming, gallery: Gallery, index: int, judged: dict[str, Any]) 
         "rules": unique(test["rule_words"] for test in tests),
         "margins": [words.both(reason) for reason in unique(test.margin.reason.model_dump() for test in claim.tests)],
     }
+
+
+def _tests(naming: Naming, index: int, judged: dict[str, Any]) -> list[dict[str, Any]]:
+    """A claim's comparisons that were tried, each with the words that tell it from the others."""
+    settings = {test.name: test for test in naming.inputs.claims.claim(judged["id"]).tests}
+    tests = [
+        _test(naming, test, pointer("claims", index, "tests", i), settings)
+        for i, test in enumerate(judged["tests"])
+        if test["label"] != "not_tried"
+    ]
+    telling = _telling(tests)
+    for test in tests:
+        test["telling_chips"] = naming.chips(test, telling)
+    for test in _alike(tests, by="effect"):
+        test["telling_chips"].append(naming.words.t("effect." + test["effect"]))
+    for test in _alike(tests, by="name"):
+        test["ambiguous"] = True
+    return tests
 
 
 def _test(naming: Naming, test: dict[str, Any], where: str, settings: dict[str, Any]) -> dict[str, Any]:
