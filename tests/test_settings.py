@@ -267,7 +267,9 @@ def test_an_edition_that_changes_no_keys_is_told(change: Any):
         (b"", "no mapping"),
         (b"a: 2024-99-99\n", "correct it"),
         (b"b: 1\na: \x00\n", r"line 2: YAML has no character U\+0000; remove it"),
-        (b"a: " + b"[" * 5000, "correct it"),
+        ("é: é\nb: é\na: \x07\n".encode(), r"line 3: YAML has no character U\+0007; remove it"),
+        (b"a: " + b"[" * 1_000_000, "correct it"),
+        (b"a: " + b"[" * 1_000_000 + b"]" * 1_000_000, "line 1: this is nested 100 deep; correct it"),
     ],
 )
 def test_a_file_that_is_no_yaml_is_told_with_its_line(tmp_path: Path, text: bytes, said: str):

@@ -93,8 +93,8 @@ def test_a_broken_words_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a\.b is not text"):
         page_words.load(tmp_path)
     (tmp_path / "en.yaml").write_text("a: [")
-    with pytest.raises(UserError, match=r"en\.yaml is not YAML"):
+    with pytest.raises(UserError, match=r"en\.yaml line 1: .*; correct it"):
         page_words.load(tmp_path)
     (tmp_path / "en.yaml").unlink()
-    with pytest.raises(UserError, match=r"en\.yaml is missing"):
+    with pytest.raises(UserError, match=r"en\.yaml does not exist"):
         page_words.load(tmp_path)

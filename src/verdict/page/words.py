@@ -6,13 +6,13 @@ so switching needs no reload. Chart texts carry tokens (``@@key``) that the page
 
 import re
 from collections.abc import Iterator, Mapping
-from importlib import resources
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from markupsafe import Markup, escape
 
+from verdict.documents import read
 from verdict.errors import UserError
 
 LANGUAGES = {"en": "en", "zh": "zh-Hans"}  # file name → the language tag of HTML
@@ -35,6 +35,17 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
 def places(text: str) -> set[str]:
     """The names that a text leaves open: ``{n} claims`` → ``{"n"}``."""
     return set(_PLACE.findall(text))
+
+
+@cache  # a page says the same few hundred texts thousands of times
+def _pieces(text: str) -> tuple[str, ...]:
+    """The text in HTML: what stands between its open places, and in turn their names."""
+    return tuple(piece if i % 2 else str(escape(piece)) for i, piece in enumerate(_PLACE.split(text)))
+
+
+def _filled(text: str, shown: Mapping[str, str]) -> str:
+    """The text in HTML with its open places filled; those without a value stay as they are written."""
+    return "".join(shown.get(piece, f"{{{piece}}}") if i % 2 else piece for i, piece in enumerate(_pieces(text)))
 
 
 class Words:
@@ -74,17 +85,11 @@ class Words:
         said = {lang: str(texts.get(lang) or texts.get("en") or "") for lang in LANGUAGES}
         if not values and len(set(said.values())) == 1:
             return escape(said["en"])
-        parts = []
-        for lang, tag in LANGUAGES.items():
-            pieces = _PLACE.split(said[lang])
-            filled = Markup("").join(
-                escape(piece) if i % 2 == 0 else escape(values.get(piece, "{" + piece + "}"))
-                for i, piece in enumerate(pieces)
-            )
-            parts.append((tag, filled))
-        if len({str(filled) for _, filled in parts}) == 1:
-            return Markup(parts[0][1])
-        return Markup("").join(Markup('<span lang="{}">{}</span>').format(tag, filled) for tag, filled in parts)
+        shown = {name: str(escape(value)) for name, value in values.items()}
+        filled = {lang: _filled(text, shown) for lang, text in said.items()}
+        if len(set(filled.values())) == 1:
+            return Markup(filled["en"])
+        return Markup("".join(f'<span lang="{tag}">{filled[lang]}</span>' for lang, tag in LANGUAGES.items()))
 
     def name(self, family: str, value: str) -> Markup:
         """The word for a value of the evidence (``metric``, ``chrf``); an unknown value is shown as it is, escaped."""
@@ -105,15 +110,10 @@ class Words:
 def load(folder: Path | None = None) -> Words:
     """Read every language's words file; raises ``UserError`` when one is missing or is not a mapping of texts."""
     texts: dict[str, dict[str, str]] = {}
-    root = folder or resources.files("verdict.page").joinpath("words")
+    root = folder or Path(__file__).parent / "words"
     for lang in LANGUAGES:
-        file = root.joinpath(f"{lang}.yaml")
-        try:
-            tree = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise UserError(f"{file} is missing; the page needs its words in {', '.join(LANGUAGES)}") from error
-        except yaml.YAMLError as error:
-            raise UserError(f"{file} is not YAML: {error}".replace("\n", " ")) from error
+        file = root / f"{lang}.yaml"
+        tree = read(file)
         if not isinstance(tree, Mapping):
             raise UserError(f"{file} holds no words; it must be a mapping of keys to texts")
         texts[lang] = dict(flatten(tree))
