@@ -175,7 +175,7 @@ class SpeedSettings(Section):
     """What is timed for a stage, with the machine to itself."""
 
     architectures: Annotated[list[Name], Field(description="those timed; empty: all of the stage's"), Distinct] = []
-    rounds: Annotated[int, Field(ge=2, le=10**4, description="rounds in which the architectures take turns")] = 5
+    rounds: Annotated[int, Field(ge=2, le=10**4, description="rounds of turns; at least one for each seed")] = 5
     own_batches: Annotated[Size, Field(description="batches of the stage's own data timed in each round")] = 4
     memory_rounds: Annotated[int, Field(ge=1, le=100, description="rounds in which a step's memory is measured")] = 3
     lengths: Annotated[list[Size], Field(description="pieces per sequence at constant tokens per batch"), Distinct] = []
@@ -309,9 +309,6 @@ class ItemSettings(Section):
     """How test items are drawn anew; see ``verdict.measure.items``."""
 
     resamples: Annotated[int, Field(ge=100, le=10**5, description="samples of the test set")] = 1000
-    block: Annotated[
-        dict[Task, Size], Field(description="per task: neighbouring records drawn together; 1 where left out")
-    ] = {}
 
 
 class ActivitySettings(Section):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,24 @@ def test_groups_that_are_asked_for_must_be_there(tmp_path: Path) -> None:
             reader={"name": "jsonl"},
             split={"valid": 0.1, "test": 0.1, "by": "group"},
         )
+
+
+def test_of_a_large_group_some_are_kept_and_each_says_whose_it_is(tmp_path: Path) -> None:
+    rows = [{"text": text, "of": f"service {number % 6}"} for number, text in enumerate(documents(120))]
+    (tmp_path / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    made = {
+        "source": {"files": [{"path": "mine.jsonl"}]},
+        "reader": {"name": "jsonl", "options": {"keys": {"group": "of"}}},
+    }
+    split = {"valid": 5, "test": 5, "by": "group", "most_of_group": 3}
+    card = run("lm", tmp_path / "out", tmp_path, **made, split=split)
+    parts = {name: read_lines(tmp_path / "out" / f"{name}.jsonl") for name in ("train", "valid", "test")}
+    groups = {name: Counter(line["group"] for line in lines) for name, lines in parts.items()}
+    assert set(groups["valid"].values()) == set(groups["test"].values()) == {3}
+    assert set(groups["train"].values()) == {20}
+    assert card["filtered"] == {"surplus of a held-out group": 4 * 17}
+    with pytest.raises(ValidationError, match="most_of_group says how much of a held-out group is kept"):
+        run("lm", tmp_path / "out", tmp_path, **made, split={**split, "by": "content"})
 
 
 def test_filters_count_by_reason() -> None:

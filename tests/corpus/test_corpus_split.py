@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -57,6 +58,22 @@ def test_with_numbers_growth_never_moves_training_text_to_the_held_out_side(
     rng.shuffle(grown)
     after = sides(grown, valid, test)
     assert all(after[one] <= side for one, side in before.items())
+
+
+@given(RECORDS, st.integers(1, 8), st.integers(1, 8))
+def test_a_large_group_is_not_most_of_what_is_held_out(records: list[Record], valid: int, test: int) -> None:
+    """Of a held-out group some are kept, whatever their order; the rest is not trained on either."""
+    parts = assign(records, valid, test, key=lambda record: record.group or "", most=2)
+    again = assign(records[::-1], valid, test, key=lambda record: record.group or "", most=2)
+    whole = assign(records, valid, test, key=lambda record: record.group or "")
+    for part in parts[1:]:
+        assert max(Counter(record.group for record in part).values(), default=0) <= 2
+    held_out = {record.group for part in parts[1:] for record in part}
+    assert not held_out & {record.group for record in parts[0]}
+    assert {record.group for record in whole[2]} <= held_out
+    assert [sorted(record.line for record in part) for part in parts] == [
+        sorted(record.line for record in part) for part in again
+    ]
 
 
 @given(RECORDS, st.integers(1, 8), st.integers(1, 8))

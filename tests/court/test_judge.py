@@ -718,6 +718,17 @@ def test_it_may_be_enough_that_one_side_has_learned(near, said):
     assert entry["why"] == said
 
 
+def test_what_is_learned_may_be_told_by_the_same_metric_elsewhere():
+    """Two models that guess at every length are no tie at the longest."""
+    learned = {**LEARNED, "metric": "score", "sides": "either"}
+    claims = small({"select": {"variant": ["near", "far"]}, "by": ["variant"], "learned": learned})
+    guessed = [*measured([9.0, 9.1, 9.0], [9.1, 9.0, 9.0], variant="far")]
+    for near, label in ((10.0, "inconclusive"), (90.0, "tie")):
+        rows = [*guessed, *measured([near, near, near + 0.1], [near, near + 0.1, near], variant="near")]
+        verdict = judge(claims, evidence.frame(rows))
+        assert {test["label"] for test in verdict["claims"][0]["tests"]} == {label}
+
+
 def test_how_many_more_would_do_is_told_by_the_nearest_border():
     """A factor a little below the size that is claimed: more replicates tell it from that, not from its reverse."""
     test = {"metric": "seconds", "effect": "ratio", "rule": "at_least", "margin": margin(1.5, equal=1.1)}

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from verdict.errors import UserError
 from verdict.files import write_json
 from verdict.measure import curves
 from verdict.measure.curves import cost_to_reach, loss_at, seconds_per_token
@@ -135,6 +136,19 @@ def test_a_stage_by_hand(tmp_path: Path):
         ("valid_bits_per_byte", "fast", "seconds", None): 2.0,
         ("valid_bits_per_byte", "good", "seconds", None): 2.5,
     }
+
+
+def test_a_seed_without_a_round_of_its_own_is_told(tmp_path: Path):
+    """Two seeds with one round of the timing would be one observation."""
+    write_json(tmp_path / "s1/metrics.json", {"job": {"architecture_name": "lstm", "seed": 1}})
+    (tmp_path / "s1/history.jsonl").write_text('{"tokens": 9, "flops": 9, "valid_loss": 1.0}\n')
+    row = {
+        "metric": "train_tokens_per_second", "variable": "", "architecture": "lstm", "value": 5.0, "task": "lm",
+        "variant": "", "device": "cpu", "implementation": "kernel", "replicate": 0,
+    }  # fmt: skip
+    write_json(tmp_path / "speed.json", {"rows": [row]})
+    with pytest.raises(UserError, match="1 rounds, and none for seed 1"):
+        curves.run("lm", [], [tmp_path / "s1"], tmp_path / "speed.json", tmp_path / "out.json")
 
 
 def test_a_curve_is_that_of_the_models_that_shorter_runs_would_leave():

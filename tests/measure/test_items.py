@@ -22,7 +22,7 @@ from verdict.measure.scores import SCORES
 ROOT = Path(__file__).parents[2]
 
 WORDS = ["open", "close", "save", "list", "window", "today", "file", "name"]
-DRAWN = items.resamples(12, 40, 0)
+DRAWN = items.resamples(range(12), 40, 0)
 
 
 def texts(seed, count=12):
@@ -50,27 +50,30 @@ def test_a_resample_scores_what_the_scorer_says_of_the_items_drawn(task):
 
 def test_every_resample_has_as_many_items_and_the_same_seed_the_same_ones():
     assert (DRAWN.sum(1) == 12).all()
-    assert (items.resamples(12, 40, 0) == DRAWN).all()
-    assert not (items.resamples(12, 40, 1) == DRAWN).all()
+    assert (items.resamples(range(12), 40, 0) == DRAWN).all()
+    assert not (items.resamples(range(12), 40, 1) == DRAWN).all()
 
 
-def test_neighbours_are_drawn_together():
-    drawn = items.resamples(10, 50, 0, block=4)
-    assert drawn.shape == (50, 10)
-    for start in (0, 4, 8):
-        assert (drawn[:, start : start + 4] == drawn[:, [start]]).all()
-    assert drawn[:, ::4].sum(1).tolist() == [3] * 50
+def test_whole_groups_are_drawn_wherever_their_items_stand():
+    drawn = items.resamples(["s3", "ec2", "s3", "sns", "ec2", "s3"], 50, 0)
+    assert drawn.shape == (50, 6)
+    assert (drawn[:, [0, 0, 1]] == drawn[:, [2, 5, 4]]).all()
+    assert drawn[:, [0, 1, 3]].sum(1).tolist() == [3] * 50
 
 
 def test_items_that_come_in_groups_are_worth_as_many_as_there_are_groups():
-    values = np.repeat(np.random.default_rng(3).normal(size=100), 4)
-    drawn = items.resamples(400, 4000, 0, block=4) @ values / 400
-    assert items.shared_error(drawn[None]) == pytest.approx(values.std() / 10, rel=0.05)
+    """Groups of very different sizes: the closed form is that of a mean weighted by size."""
+    rng = np.random.default_rng(3)
+    sizes, levels = rng.integers(1, 9, 200), rng.normal(size=200)
+    drawn = items.resamples(np.repeat(np.arange(200), sizes), 4000, 0)
+    means = drawn @ np.repeat(levels, sizes) / drawn.sum(1)
+    centred = sizes * (levels - np.average(levels, weights=sizes))
+    assert items.shared_error(means[None]) == pytest.approx(np.linalg.norm(centred) / sizes.sum(), rel=0.05)
 
 
 def test_of_a_mean_it_is_the_standard_error_everyone_knows():
     values = np.random.default_rng(0).normal(size=400)
-    drawn = items.resamples(400, 4000, 0) @ values / 400
+    drawn = items.resamples(range(400), 4000, 0) @ values / 400
     assert items.shared_error(drawn[None]) == pytest.approx(values.std() / 20, rel=0.05)
 
 
@@ -103,7 +106,7 @@ def test_a_draw_of_the_whole_test_set_is_dealt_to_the_buckets_as_if_it_had_been_
     lengths = np.random.default_rng(5).integers(4, 40, 60)
     inner = buckets.edges(lengths, 3)
     groups = buckets.split(lengths, inner)
-    drawn = items.resamples(60, 5, 0)
+    drawn = items.resamples(range(60), 5, 0)
     found = items.scores_by_length(items.SCORERS[task](outputs, references), drawn, groups)
     means = items.mean_lengths(lengths, drawn, groups)
     for number, counts in enumerate(drawn):
@@ -144,13 +147,22 @@ def write(folder, architecture, seed, outputs, references, task="translation", s
     return folder
 
 
-def test_a_stage_gets_a_row_for_every_pair_and_metric(tmp_path):
+@pytest.fixture
+def asked(tmp_path):
+    """Folders of the encoded task and of the corpus that ``write`` answers."""
+    (tmp_path / "corpus").mkdir()
+    lines = (json.dumps({"source": f"source {i}", "target": ""}) + "\n" for i in range(12))
+    (tmp_path / "corpus/test.jsonl").write_text("".join(lines))
+    return tmp_path / "tokens", tmp_path / "corpus"
+
+
+def test_a_stage_gets_a_row_for_every_pair_and_metric(tmp_path, asked):
     folders = [
         write(tmp_path / name / f"s{seed}", name, seed, texts(10 * number + seed), texts(99))
         for number, name in enumerate(("x", "y", "z"))
         for seed in (0, 1)
     ]
-    items.run(items.Settings("translation", resamples=50), folders, tmp_path / "items.json")
+    items.run(items.Settings("translation", resamples=50), folders, tmp_path / "items.json", *asked)
     rows = read_json(tmp_path / "items.json")["rows"]
     assert {(row["architecture"], row["variable"], row["metric"]) for row in rows} == {
         (one, f"against:{two}", f"{metric}.items_error")
@@ -173,17 +185,20 @@ def test_a_stage_without_outputs_has_no_rows(tmp_path):
     folder.mkdir()
     (folder / "evaluation.json").write_text(json.dumps({"rows": [{"unit": "bit/byte", "variant": ""}]}))
     (folder / "outputs.jsonl").write_text("")
-    items.run(items.Settings("lm"), [folder], tmp_path / "items.json")
+    items.run(items.Settings("lm"), [folder], tmp_path / "items.json", tmp_path, tmp_path)
     assert read_json(tmp_path / "items.json")["rows"] == []
 
 
-def test_outputs_that_do_not_belong_together_are_refused(tmp_path):
+def test_outputs_that_do_not_belong_together_are_refused(tmp_path, asked):
     good = write(tmp_path / "a", "a", 0, texts(1), texts(99))
     stale = write(tmp_path / "b", "b", 0, texts(2), texts(99), score=12.5)
     other = write(tmp_path / "c", "c", 0, texts(2), texts(98))
     for wrong, named in ((stale, "evaluation.json says 12.5"), (other, "same records")):
         with pytest.raises(UserError, match=named):
-            items.run(items.Settings("translation", resamples=5), [good, wrong], tmp_path / "items.json")
+            items.run(items.Settings("translation", resamples=5), [good, wrong], tmp_path / "items.json", *asked)
+    (tmp_path / "corpus/test.jsonl").write_text('{"source": "source 0", "target": ""}\n')
+    with pytest.raises(UserError, match="lacks 'source 1'"):
+        items.run(items.Settings("translation", resamples=5), [good], tmp_path / "items.json", *asked)
 
 
 #: pieces of a source, each of a quarter of the records; the last are those that were cut
@@ -206,13 +221,13 @@ def summarized(tmp_path):
     """Writes runs of summarization by architecture, for each seed the words that are right, and their corpus; gives
     the rows of buckets and items."""
 
-    def make(right, block=1, resamples=1000, longest=64):
+    def make(right, of_group=1, resamples=1000, longest=64):
         count = len(next(iter(right.values()))[0])
         lengths = np.resize(PIECES, count)
         (tmp_path / "corpus").mkdir()
         (tmp_path / "tokens").mkdir()
-        sources = "".join(json.dumps({"source": f"source {i}", "target": ""}) + "\n" for i in range(count))
-        (tmp_path / "corpus/test.jsonl").write_text(sources)
+        records = ({"source": f"source {i}", "target": "", "group": f"{i // of_group}"} for i in range(count))
+        (tmp_path / "corpus/test.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
         np.save(tmp_path / "tokens/test.source.npy", np.zeros(lengths.sum(), dtype=np.uint16))
         np.save(tmp_path / "tokens/test.source.ends.npy", lengths.cumsum())
         folders = []
@@ -224,7 +239,7 @@ def summarized(tmp_path):
                 (folder / "metrics.json").write_text(json.dumps({"job": job}))
                 folders.append(folder)
         grouped = buckets.Settings("summarization", quality="rouge1", buckets=4, longest=longest)
-        told = items.Settings("summarization", resamples=resamples, block=block, by_length=grouped)
+        told = items.Settings("summarization", resamples=resamples, by_length=grouped)
         places = tmp_path / "tokens", tmp_path / "corpus"
         buckets.run(grouped, folders, *places, tmp_path / "buckets.json")
         items.run(told, folders, tmp_path / "items.json", *places)
@@ -265,7 +280,7 @@ def test_records_that_come_in_groups_make_slopes_less_certain(summarized):
     lengths, groups = len(PIECES), 20
     in_groups = words_right([0.5], 3, groups * lengths).reshape(groups, 1, lengths).repeat(10, axis=1).reshape(-1)
     runs = {"transformer": [in_groups], "lstm": [np.full(len(in_groups), 4)]}
-    _, rows = summarized(runs, block=10 * lengths)
+    _, rows = summarized(runs, of_group=10 * lengths)
     by_hand = [100 / 8 * in_groups[number::lengths].std() / math.sqrt(groups) for number in (0, 2)]
     assert errors_by_length(rows)[1] == pytest.approx(math.hypot(*by_hand) / 2, rel=0.1)
 
@@ -317,13 +332,7 @@ def test_only_the_search_whose_quality_is_told_by_length_has_errors_by_length(wo
     assert of_buckets < found
     assert {variant for _, _, variant, *_ in found - of_buckets} == {"greedy", "beam"}
     assert all(at is None for *_, at in found - of_buckets)
-    items.run(replace(told, by_length=None), folders, tmp_path / "whole.json")
+    items.run(replace(told, by_length=None), folders, tmp_path / "whole.json", *places)
     assert read_json(tmp_path / "whole.json")["rows"] == [
         row for row in rows if row["at"] is None and row["metric"] != "quality_slope.items_error"
     ]
-
-
-def test_quality_by_length_needs_the_lengths(tmp_path):
-    told = items.Settings("translation", by_length=buckets.Settings("translation", quality="chrf"))
-    with pytest.raises(UserError, match="--tokens"):
-        items.run(told, [], tmp_path / "items.json")

@@ -13,7 +13,7 @@ from verdict.files import read_json
 from verdict.measure import quality
 from verdict.measure.scores import SCORES
 from verdict.training import loop, store
-from verdict.training.batches import open_split
+from verdict.training.batches import open_split, spread
 from verdict.training.objectives import OBJECTIVES
 from verdict.training.settings import Job
 
@@ -45,7 +45,7 @@ def test_outputs_stand_beside_their_own_records_and_give_the_scores(
     world: Path, architecture: str, stage: str, task: str
 ):
     lines = (world / f"corpus/{task}/test.jsonl").read_text(encoding="utf-8").splitlines()
-    records = [json.loads(line) for line in lines][:20]
+    records = [json.loads(lines[number]) for number in spread(len(lines), 20)]
     found, scored = outputs(world, stage, architecture), rows(world, stage, architecture)
     for variant in ("greedy", "beam") if stage == "translation" else ("finetuning",):
         mine = [row for row in found if row.get("variant", "finetuning") == variant]

@@ -268,6 +268,25 @@ def test_cross_attention_is_its_equations():
             torch.testing.assert_close(found[row, t], by_hand, rtol=0, atol=1e-12)
 
 
+@RECURRENT
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("width", [48, 192])
+def test_a_recurrent_layer_adds_unit_variance_when_training_begins(kind: type[Recurrent], causal: bool, width: int):
+    """As a feed-forward part does: else a residual stack would begin as a copy of its input (docs/fairness.md)."""
+    mixer = kind(width, 2 * width, causal)
+    torch.manual_seed(0)
+    mixer.reset_parameters(0.5)
+    with torch.inference_mode():
+        assert mixer(torch.randn(16, 64, width)).std().item() == pytest.approx(0.5, rel=0.25)
+
+
+def test_one_key_is_all_there_is_to_see():
+    """A piece alone in its sequence attends to itself; the products are spared, the function stays."""
+    q, v = values(2, 3, 4, 5), values(2, 3, 1, 5, seed=1)
+    k, seen = values(2, 3, 1, 5, seed=2), torch.ones(2, 1, dtype=torch.bool)
+    torch.testing.assert_close(attend(q, k, v), written_out(q, k, v, seen, causal=False))
+
+
 def test_cross_attention_begins_with_square_matrices_of_glorots_scale():
     cross = CrossAttention(64)
     cross.reset_parameters(0.5)

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from verdict.errors import UserError
 from verdict.models.families import Model, build, map_tensors
+from verdict.models.mixers.attention import Attention
 from verdict.models.settings import Shape
 from verdict.models.sizes import count, flops_per_sequence, inference_floats, solve
 from verdict.tokens import tokenizer as bpe
@@ -105,7 +106,7 @@ def flops(call) -> int:
 
 
 @EVERY
-@pytest.mark.parametrize("length", [1, 5, 32])
+@pytest.mark.parametrize("length", [2, 5, 32])  # of one key attention multiplies nothing
 def test_flops_are_those_of_torchs_counter(architecture: str, length: int):
     tokens, lengths = pieces(2, length), torch.tensor([length, max(1, length - 1)])
     source, source_lengths = pieces(2, length + 3), torch.full((2,), length + 3)
@@ -117,6 +118,15 @@ def test_flops_are_those_of_torchs_counter(architecture: str, length: int):
         assert found == 2 * flops_per_sequence(pairs, length, length + 3)
         hidden = flops(lambda: masked.logits(masked(tokens, lengths)[:, :1]))
         assert hidden == 2 * flops_per_sequence(masked, length, predicted=1)
+
+
+@EVERY
+def test_of_causal_attention_half_is_needed(architecture: str):
+    lm, masked = model(architecture, "language_model"), model(architecture, "masked_encoder")
+    spared = flops_per_sequence(lm, 33) - flops_per_sequence(lm, 33, needed=True)
+    attention = [block.mixer for block in lm.decoder.blocks if isinstance(block.mixer, Attention)]
+    assert spared == sum(33 * 4 * mixer.inner * 16 for mixer in attention)  # of 33 pieces each sees 17, not 33
+    assert flops_per_sequence(masked, 33) == flops_per_sequence(masked, 33, needed=True)
 
 
 def batch_of(objective: str) -> dict[str, torch.Tensor]:

@@ -14,7 +14,19 @@ from hypothesis import strategies as st
 from verdict.errors import UserError
 from verdict.tokens import tokenizer as bpe
 from verdict.tokens.arrays import Records
-from verdict.training.batches import Batch, Buckets, Source, Windows, answers, labelled, masked, open_split, pad, pairs
+from verdict.training.batches import (
+    Batch,
+    Buckets,
+    Source,
+    Windows,
+    answers,
+    labelled,
+    masked,
+    open_split,
+    pad,
+    pairs,
+    spread,
+)
 from verdict.training.settings import Training
 
 VOCABULARY = 300
@@ -129,11 +141,25 @@ def test_seed_and_epoch_decide_the_batches_alone(kind: str):
 
 
 @pytest.mark.parametrize("kind", ["windows", "pairs", "masked", "labelled"])
-def test_the_first_records_are_evaluated_when_not_all_are(kind: str):
-    batches = list(sources()[kind].in_order(7))
+def test_records_from_everywhere_are_evaluated_when_not_all_are(kind: str):
+    made = sources()[kind]
+    batches = list(made.in_order(7))
     assert sum(len(batch["source" if kind == "pairs" else "tokens"]) for batch in batches) == 7
     if "index" in batches[0]:
-        assert sorted(i for batch in batches for i in batch["index"].tolist()) == list(range(7))
+        count = len(made.total)
+        assert sorted(i for batch in batches for i in batch["index"].tolist()) == [i * count // 7 for i in range(7)]
+
+
+@EXAMPLES
+@given(count=st.integers(1, 300), records=st.integers(0, 400))
+def test_records_are_spread_evenly(count: int, records: int):
+    """A split in the order of its sources is read in all of its parts alike."""
+    chosen = spread(count, records)
+    assert len(chosen) == min(count, records or count)
+    assert chosen[0] == 0
+    gaps = np.diff([*chosen, count])
+    assert gaps.min() >= 1
+    assert gaps.max() - gaps.min() <= 1
 
 
 @EXAMPLES
@@ -227,10 +253,10 @@ def test_answers_come_in_batches_of_one_length_with_the_records_own_questions(
     assert {length for length, _ in sizes} == set(lengths)
 
 
-def test_the_first_records_are_asked_when_not_all_are():
+def test_records_from_everywhere_are_asked_when_not_all_are():
     text = records([5, 3, 5, 3, 5])
     made = answers(text, text.pieces, text.pieces > 0, 100)
-    assert [len(batch["tokens"]) for batch in made.in_order(3)] == [1, 2]
+    assert [len(batch["tokens"]) for batch in made.in_order(3)] == [2, 1]  # records 0, 1 and 3
     assert next(made.in_order(1))["truth"].tolist() == text[0].tolist()
 
 
@@ -293,9 +319,9 @@ def test_some_records_are_a_part_of_more_and_keep_their_labels(tmp_path: Path):
     tokens = tmp_path / "tokens/classification"
     job = tiny.job("few", "classification", "classification", "lstm")
 
-    def known(records: int) -> dict[tuple[int, ...], int]:
+    def known(records: int, seed: int = 0) -> dict[tuple[int, ...], int]:
         found = {}
-        for batch in open_split(tokens, "classification", "train", job.training, 280, records).in_order():
+        for batch in open_split(tokens, "classification", "train", job.training, 280, records, seed).in_order():
             for row, length, label in zip(batch["tokens"], batch["lengths"], batch["label"], strict=True):
                 found[tuple(row[:length].tolist())] = int(label)
         return found
@@ -305,3 +331,4 @@ def test_some_records_are_a_part_of_more_and_keep_their_labels(tmp_path: Path):
     assert few.items() <= more.items() <= every.items()
     assert set(few.values()) == {0, 1}
     assert known(10_000) == every
+    assert known(12, seed=1) != few  # which texts are labelled is chance, and each seed has its own

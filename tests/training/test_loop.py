@@ -518,8 +518,8 @@ def test_every_architecture_is_given_the_same_and_a_difference_would_be_noticed(
     # a defect: one architecture is given targets of its own
     real = command.open_split
 
-    def partial(folder: Path, objective: str, split: str, training: Any, vocabulary: int, records: int = 0) -> Any:
-        source = real(folder, objective, split, training, vocabulary, records)
+    def partial(*arguments: Any) -> Any:
+        source = real(*arguments)
         collate = source.collate
         source.collate = lambda index, rng: {**(batch := collate(index, rng)), "target": batch["target"].clamp(max=90)}
         return source

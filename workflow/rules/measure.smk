@@ -46,8 +46,10 @@ rule speed:
                     "stage": stage,
                     "jobs": timed_jobs(stage),
                     **SETTINGS.stages[stage].speed.model_dump(
-                        exclude={"architectures"}
+                        exclude={"architectures", "rounds"}
                     ),
+                    # one for each seed: their spreads are told together
+                    "rounds": max(SETTINGS.stages[stage].speed.rounds, SETTINGS.seeds),
                 }
                 for stage in CURVED
             ]
@@ -332,11 +334,7 @@ rule items:
             for run in runs_of(wildcards.stage)
             for file in ("evaluation.json", "outputs.jsonl")
         ],
-        tokens=lambda wildcards: (
-            f"data/tokens/{wildcards.stage}/tokens.json"
-            if bucket_settings(wildcards.stage)
-            else []
-        ),
+        tokens=lambda wildcards: f"data/tokens/{stage_of(wildcards).task}/tokens.json",
     output:
         "measurements/items/{stage}.json",
     log:
@@ -349,24 +347,18 @@ rule items:
                 "stage": wildcards.stage,
                 "language": SETTINGS.corpora[stage_of(wildcards).task].language,
                 "resamples": SETTINGS.measurements.items.resamples,
-                "block": SETTINGS.measurements.items.block.get(
-                    stage_of(wildcards).task, 1
-                ),
                 "by_length": bucket_settings(wildcards.stage),
             }
         ),
         code=code_digest("verdict.measure.items"),
         runs=lambda wildcards: runs_of(wildcards.stage),
-        sources=lambda wildcards: (
-            f"--tokens data/tokens/{wildcards.stage} --corpus data/corpus/{wildcards.stage}"
-            if bucket_settings(wildcards.stage)
-            else ""
-        ),
+        tokens=subpath(input.tokens, parent=True),
+        corpus=lambda wildcards: f"data/corpus/{stage_of(wildcards).task}",
     message:
         "draw the test items of {wildcards.stage} anew"
     shell:
-        "python -m verdict.job verdict.measure.items --settings {params.settings:q} --models {params.runs} {params.sources}"
-        " --out {output} 2>&1 | tee {log} >&2"
+        "python -m verdict.job verdict.measure.items --settings {params.settings:q} --models {params.runs}"
+        " --tokens {params.tokens} --corpus {params.corpus} --out {output} 2>&1 | tee {log} >&2"
 
 
 rule activity:

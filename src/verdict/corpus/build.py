@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ def make_splits(task: str, spec: CorpusSpec, records: Iterable[Record]) -> split
     if spec.split.by == "group" and any(record.group is None for record in labelled):
         raise UserError(f"corpus {spec.name} is split by group, but its records have none; set split.by to content")
     portions = (spec.split.valid, spec.split.test)
-    train, valid, test = split.assign(labelled, *portions, key=_key(spec.split.by))
+    train, valid, test = split.assign(labelled, *portions, key=_key(spec.split.by), most=spec.split.most_of_group)
+    surplus = len(labelled) - len(train) - len(valid) - len(test)
     split.check_sizes(spec.name, {"train": len(train), "valid": len(valid), "test": len(test)}, *portions)
 
     near = spec.split.near_duplicates
@@ -73,7 +75,7 @@ def make_splits(task: str, spec: CorpusSpec, records: Iterable[Record]) -> split
     split.check_left(spec.name, {"train": len(train), "valid": len(valid), "test": len(test)})
     _check_labels(spec.name, train, [*valid, *test])
     dropped = before - len(train) - len(valid) - len(unlabelled)
-    return split.Splits(train, valid, test, unlabelled, duplicates, dropped)
+    return split.Splits(train, valid, test, unlabelled, duplicates, dropped, surplus)
 
 
 def _check_labels(name: str, train: Sequence[Record], held_out: Sequence[Record]) -> None:
@@ -91,6 +93,15 @@ def _check_labels(name: str, train: Sequence[Record], held_out: Sequence[Record]
         )
 
 
+def _line(record: Record, grouped: bool) -> str:
+    """The record as one line of JSON, with its group where whole groups are held out."""
+    return (
+        replace(record, fields={**record.fields, "group": record.group}).line
+        if grouped and record.group
+        else record.line
+    )
+
+
 def _key(by: str) -> Any:
     return (lambda record: record.group) if by == "group" else (lambda record: letters(record.text))
 
@@ -105,7 +116,7 @@ def _write(
     with replacing_folder(out) as folder:
         for name, records in files.items():
             with open(folder / f"{name}.jsonl", "w", encoding="utf-8", newline="\n") as file:
-                file.writelines(record.line + "\n" for record in records)
+                file.writelines(_line(record, spec.split.by == "group") + "\n" for record in records)
         paths = [folder / f"{name}.jsonl" for name in files]
         made = {
             "task": task,
@@ -121,7 +132,7 @@ def _write(
             },
             "duplicates_removed": splits.duplicates_removed,
             "near_duplicates_removed": splits.near_duplicates_removed,
-            "filtered": left_out,
+            "filtered": {**left_out, **({"surplus of a held-out group": splits.surplus} if splits.surplus else {})},
             "labels": card.label_counts([*splits.train, *splits.valid, *splits.test]),
             "examples": card.examples(splits.train),
             "sha256": card.joint_sha256(paths),

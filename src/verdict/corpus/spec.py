@@ -158,10 +158,13 @@ class Split(Settings):
     valid: Portion
     test: Portion
     by: Literal["content", "group"] = "content"
+    most_of_group: Annotated[int, Field(ge=1)] | None = None  # records kept of a held-out group
     near_duplicates: NearDuplicates = NearDuplicates()
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
+        if self.most_of_group and self.by != "group":
+            raise ValueError("most_of_group says how much of a held-out group is kept; set split.by to group with it")
         if (self.valid < 1) != (self.test < 1):
             raise ValueError("give valid and test both as shares below 1 or both as numbers of records")
         if self.valid < 1 and self.valid + self.test > 0.5:

@@ -21,6 +21,8 @@ class Splits:
     unlabelled: list[Record]
     duplicates_removed: int
     near_duplicates_removed: int
+    #: records of held-out groups that were left out, since enough of their group is kept
+    surplus: int = 0
 
 
 def place(text: str, purpose: str = "split") -> float:
@@ -124,35 +126,45 @@ def drop_near(
 
 
 def assign(
-    records: Sequence[Record], valid: float, test: float, key: Callable[[Record], str]
+    records: Sequence[Record], valid: float, test: float, key: Callable[[Record], str], most: int | None = None
 ) -> tuple[list[Record], list[Record], list[Record]]:
     """Train, valid and test by the place of each record's key.
 
     Below 1, ``valid`` and ``test`` are shares: a record's side depends on its key alone and never changes. From 1 on
     they are numbers of records, filled with whole keys in the order of their places: as a corpus grows, a record may
-    leave the held-out side for the training side, never the other way.
+    leave the held-out side for the training side, never the other way. Of a held-out key at most ``most`` records are
+    kept, chosen by content; the rest stands on no side.
     """
-    sizes = Counter(key(record) for record in records)
-    side: dict[str, int] = {}
+    members: dict[str, list[int]] = defaultdict(list)
+    for number, record in enumerate(records):
+        members[key(record)].append(number)
+    side: dict[int, int] = {}
     filled = {2: 0, 1: 0}
-    for one in sorted(sizes, key=lambda one: (place(one), one)):
+    for one in sorted(members, key=lambda one: (place(one), one)):
         if test < 1:
-            side[one] = 2 if place(one) < test else 1 if place(one) < test + valid else 0
+            chosen = 2 if place(one) < test else 1 if place(one) < test + valid else 0
         else:
-            side[one] = 2 if filled[2] < test else 1 if filled[1] < valid else 0
-            if side[one]:
-                filled[side[one]] += sizes[one]
+            chosen = 2 if filled[2] < test else 1 if filled[1] < valid else 0
+        kept = _by_content(records, members[one])[:most] if chosen else members[one]
+        side |= dict.fromkeys(kept, chosen)
+        if chosen:
+            filled[chosen] += len(kept)
     parts: tuple[list[Record], list[Record], list[Record]] = ([], [], [])
-    for record in records:
-        parts[side[key(record)]].append(record)
+    for number in sorted(side):
+        parts[side[number]].append(records[number])
     return parts
+
+
+def _by_content(records: Sequence[Record], numbers: Iterable[int]) -> list[int]:
+    """Record numbers in an order that their texts alone decide."""
+    return sorted(numbers, key=lambda at: (place(letters(records[at].text), "limit"), at))
 
 
 def limited(records: list[Record], most_records: int | None, most_characters: int | None) -> list[Record]:
     """No more than so many records and characters, chosen by content so that the choice is stable; order kept."""
     chosen: set[int] = set()
     characters = 0
-    for number in sorted(range(len(records)), key=lambda at: (place(letters(records[at].text), "limit"), at)):
+    for number in _by_content(records, range(len(records))):
         size = sum(map(len, records[number].fields.values()))
         if (most_records is not None and len(chosen) >= most_records) or (
             most_characters is not None and characters + size > most_characters

@@ -144,8 +144,8 @@ class Test(Strict):
             raise ValueError(f"'favoured' and 'against' are both '{self.favoured}'; name two different sides")
         if self.limit and self.effect != "ratio":
             raise ValueError("'limit' goes with effect 'ratio'")
-        if self.learned and self.learned.metric == self.metric:
-            raise ValueError("'learned' needs another metric than the test itself")
+        if self.learned and (self.learned.metric, self.learned.select) == (self.metric, self.select):
+            raise ValueError("'learned' needs other rows than the test's own")
         if self.relative_to and not set(self.relative_to) <= set(self.select):
             raise ValueError("each column of 'relative_to' must stand in 'select' too, or rows meet themselves")
         return self

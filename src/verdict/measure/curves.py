@@ -89,8 +89,10 @@ def run(stage: str, targets: Sequence[float], folders: Sequence[Path], speed: Pa
         # each seed is multiplied with one round of the timing, in which all took turns, so that intervals over seeds
         # know the spread of both
         rounds = per_token[architecture]
+        if job["seed"] >= len(rounds):
+            raise UserError(f"{speed} has {len(rounds)} rounds, and none for seed {job['seed']}; time that stage again")
         for point in points:
-            point["isolated_seconds"] = point["tokens"] * rounds[job["seed"] % len(rounds)]
+            point["isolated_seconds"] = point["tokens"] * rounds[job["seed"]]
         curves[architecture, job["seed"]] = points
     first_losses = [points[0]["valid_loss"] for points in curves.values()]
     seen = [target for target in targets if min(first_losses) > target]

@@ -1,10 +1,11 @@
 """``python -m verdict.measure.items``: how far a difference of scores hangs on which test items were drawn.
 
-Takes the folders of all evaluated runs of a stage (evaluation.json, outputs.jsonl), and where quality is told by length
-its encoded task and corpus; leaves rows: for every pair of architectures, variant and metric the standard error of
+Takes the folders of all evaluated runs of a stage (evaluation.json, outputs.jsonl), its encoded task and its corpus;
+leaves rows: for every pair of architectures, variant and metric the standard error of
 their difference, averaged over seeds, that is due to the sample of test items and that the spread over seeds does not
 show, since all seeds are scored on the same items. It is found by the paired bootstrap (Efron 1979; Koehn 2004): items
-are drawn with replacement, the same for every run, and corpus scores are made anew from the sums of the items'
+(whole groups of them, where the corpus holds out whole groups) are drawn with replacement, the same for every run, and
+corpus scores are made anew from the sums of the items'
 statistics, as the scorers of ``verdict.measure.scores`` make them. The full sample's score must be the one that
 evaluation.json tells.
 
@@ -18,7 +19,7 @@ are not stored, so those differences carry the error over seeds alone.
 
 import argparse
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -32,6 +33,7 @@ from verdict.files import read_json_lines
 from verdict.measure import buckets
 from verdict.measure.buckets import PLACE, SLOPE, SLOPE_UNIT, Bucket, Ruler
 from verdict.metrics import Report, read_rows
+from verdict.tokens.arrays import read_records
 
 #: metric -> scores, one for each row of item counts (resamples × items)
 Scorer = Callable[[np.ndarray], dict[str, np.ndarray]]
@@ -47,9 +49,6 @@ class Settings:
     #: samples of the test set that are drawn; a standard error is then known to 1/√(2·resamples), 2 % for 1000
     resamples: int = 1000
     seed: int = 0
-    #: neighbouring items drawn together: 1 where records are held out one by one, the size of a group or more where
-    #: whole groups of similar records are
-    block: int = 1
     #: language of the outputs, as the scorers need it
     language: str = ""
     #: how the stage's quality is told by length, if it is
@@ -125,14 +124,28 @@ SCORERS: dict[str, Callable[..., Scorer]] = {
 }
 
 
-def resamples(items: int, count: int, seed: int, block: int = 1) -> np.ndarray:
-    """How often each item is drawn in each sample: (count, items).
+def resamples(groups: Sequence[Hashable], count: int, seed: int) -> np.ndarray:
+    """How often each item is drawn in each sample: (count, items), for items of these groups.
 
-    ``block`` neighbours are drawn together (Künsch 1989, blocks that do not overlap; the last may be short).
+    Whole groups are drawn, as many as there are (the cluster bootstrap: Field & Welsh 2007): items of a group that was
+    held out as a whole resemble each other, and are worth less than their number. An item of its own group is drawn
+    alone.
     """
-    blocks = -(-items // block)
-    drawn = np.random.default_rng(seed).multinomial(blocks, np.full(blocks, 1 / blocks), size=count)
-    return np.repeat(drawn, block, axis=1)[:, :items]
+    names, member = np.unique(np.asarray([str(group) for group in groups]), return_inverse=True)
+    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=count)
+    return drawn[:, member]
+
+
+def groups_of(outputs: Outputs, corpus: Path) -> list[str]:
+    """The group of each output's record in the test split of a corpus; its own text where records stand alone.
+
+    Raises ``UserError`` for an output of which the corpus has no record.
+    """
+    asked = next(name for name in ("source", "text") if name in outputs[0])
+    known = {record[asked]: record.get("group", record[asked]) for record in read_records(corpus / "test.jsonl")}
+    if unknown := {row[asked] for row in outputs} - known.keys():
+        raise UserError(f"the corpus lacks '{min(unknown)[:40]}', of which there is an output; evaluate all anew")
+    return [known[row[asked]] for row in outputs]
 
 
 def read(folder: Path) -> list[Scored]:
@@ -166,7 +179,7 @@ def scorer_of(run: Scored, language: str) -> Scorer:
 
 
 def reaching(counts: np.ndarray, groups: Sequence[Bucket]) -> np.ndarray:
-    """The samples that hold a record of every bucket. Of small tests drawn in blocks some do not; they are left out,
+    """The samples that hold a record of every bucket. Of small tests drawn in groups some do not; they are left out,
     since there is no score of nothing."""
     return counts[np.all([counts[:, each.numbers].any(1) for each in groups], axis=0)]
 
@@ -250,30 +263,19 @@ def same_records(runs: Sequence[Scored], stage: str) -> None:
             )
 
 
-def ruler_of(settings: Settings, tokens: Path | None, corpus: Path | None) -> Ruler | None:
-    """What measures the sources, if quality is told by length; raises ``UserError`` if it then lacks a folder."""
-    if settings.by_length is None:
-        return None
-    if tokens is None or corpus is None:
-        raise UserError("quality by length needs the lengths of the sources; give `--tokens` and `--corpus`")
-    return Ruler.of(settings.by_length, tokens, corpus)
-
-
-def run(
-    settings: Settings, folders: Sequence[Path], out: Path, tokens: Path | None = None, corpus: Path | None = None
-) -> None:
-    """Write the rows of a stage. ``tokens``, ``corpus``: its encoded task and corpus, read for quality by length."""
+def run(settings: Settings, folders: Sequence[Path], out: Path, tokens: Path, corpus: Path) -> None:
+    """Write the rows of a stage. ``tokens``, ``corpus``: its encoded task and corpus."""
     report = Report(f"items/{settings.stage}", {"settings": asdict(settings)}, experiment="items")
-    ruler = ruler_of(settings, tokens, corpus)
+    ruler = Ruler.of(settings.by_length, tokens, corpus) if settings.by_length else None
     by_length = {buckets.best_search(folder)[0] for folder in folders} if ruler else set()
-    groups: dict[tuple[Any, ...], list[Scored]] = {}
+    alike: dict[tuple[Any, ...], list[Scored]] = {}
     for folder in folders:
         for scored in read(folder):
-            groups.setdefault(tuple(scored.columns.values()), []).append(scored)
-    for runs in groups.values():
+            alike.setdefault(tuple(scored.columns.values()), []).append(scored)
+    for runs in alike.values():
         same_records(runs, settings.stage)
         first = runs[0]
-        counts = resamples(len(first.outputs), settings.resamples, settings.seed, settings.block)
+        counts = resamples(groups_of(first.outputs, corpus), settings.resamples, settings.seed)
         scorers = [(each, scorer_of(each, settings.language)) for each in runs]
         tell(report, [(each, scorer(counts)) for each, scorer in scorers], UNIT, **first.columns)
         if ruler and first.columns["variant"] in by_length:
@@ -288,8 +290,8 @@ def main() -> None:
     parser.add_argument(
         "--models", type=Path, nargs="+", required=True, help="folders of all evaluated runs of a stage"
     )
-    parser.add_argument("--tokens", type=Path, help="folder of the encoded task, for quality by length")
-    parser.add_argument("--corpus", type=Path, help="folder of the corpus, for quality by length")
+    parser.add_argument("--tokens", type=Path, required=True, help="folder of the encoded task")
+    parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     given = parser.parse_args()
     run(filled(Settings, given.settings, "--settings"), given.models, given.out, given.tokens, given.corpus)

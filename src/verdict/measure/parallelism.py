@@ -26,7 +26,7 @@ from verdict.measure.chain import dependent_chain, read_stepwise
 from verdict.measure.energy import joules, meter
 from verdict.measure.implementations import agree, can_compile, implementations
 from verdict.measure.machine import peak
-from verdict.measure.timing import rounds, turns
+from verdict.measure.timing import rounds, turns, with_threads
 from verdict.measure.work import generator, make, shape_of, stepper, synthetic
 from verdict.metrics import Report
 from verdict.models.families import LanguageModel
@@ -154,13 +154,9 @@ def _over_threads(bench: Bench, variant: str, metric: str, calls: Callable[[int]
     counts, sizes = sweeps.thread_counts(bench.threads), sorted({1, bench.settings.large_batch})
     rates: dict[int, dict[tuple[str, int], Seconds]] = {}
     for rows in sizes:
-        kept = torch.get_num_threads()
-        try:
-            found = bench.time(
-                {(name, count): _with_threads(call, count) for name, call in calls(rows).items() for count in counts}
-            )
-        finally:
-            torch.set_num_threads(kept)
+        found = bench.time(
+            {(name, count): with_threads(call, count) for name, call in calls(rows).items() for count in counts}
+        )
         rates[rows] = {key: [rows * each / second for second in seconds] for key, seconds in found.items()}
         for (name, count), values in rates[rows].items():
             columns = {"architecture": name, "size": f"batch {rows}", "variable": "threads", "at": count}
@@ -189,7 +185,7 @@ def grid(bench: Bench) -> None:
             for name, values in found.items():
                 rates = [rows * length / value for value in values]
                 bench.add("train_tokens_per_second", rates, "token/s", "higher", architecture=name, **columns)
-                flops = training_flops(bench.models[name], batch)
+                flops = training_flops(bench.models[name], batch, needed=True)
                 used = [flops / value / most for value in values]
                 bench.add("utilisation", used, "ratio", "higher", architecture=name, **columns)
                 if rows == 1:
@@ -357,14 +353,6 @@ def run(settings: Settings, tokens: Path, out: Path, threads_in_all: int) -> Non
     for part in (chains, threads, grid, order, software, costs):
         part(bench)
     bench.report.write(out)
-
-
-def _with_threads(call: Call, count: int) -> Call:
-    def counted() -> None:
-        torch.set_num_threads(count)
-        call()
-
-    return counted
 
 
 def _ratios(over: Seconds, under: Seconds) -> Seconds:

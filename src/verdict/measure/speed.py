@@ -13,9 +13,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 
 from verdict.arguments import every, json_argument
 from verdict.device import (
@@ -27,7 +29,7 @@ from verdict.device import (
     resident_memory,
 )
 from verdict.errors import run_command
-from verdict.measure.timing import rounds, turns
+from verdict.measure.timing import rounds, turns, with_threads
 from verdict.measure.work import generator, make, pieces_of, shape_of, stepper, synthetic
 from verdict.metrics import Report
 from verdict.models.families import EncoderDecoder, LanguageModel, Model
@@ -185,7 +187,7 @@ class Contest:
     def _training(self, models: dict[str, Model]) -> None:
         piece_bytes = torch.from_numpy(load_array(self.tokens / "piece_bytes.npy")).to(self.device)
 
-        def timed(batches: list[Batch], variable: str = "", at: float | None = None) -> Rates:
+        def timed(batches: list[Batch], variable: str, at: float) -> Rates:
             calls = {
                 name: stepper(self.jobs[name], model.train(), batches, piece_bytes, self.precision)
                 for name, model in models.items()
@@ -197,15 +199,38 @@ class Contest:
             self._note(f"training, {rows} sequences of {length}")
             return [synthetic(self.job, self.shape.vocabulary, rows, length)]
 
-        self._note("training, the stage's own batches")
-        data = open_split(self.tokens, self.job.objective, "train", self.job.training, self.shape.vocabulary)
-        timed(list(islice(data.epoch(0, 0), self.speed.own_batches)))
+        self._own_batches(models, piece_bytes)
         lengths = {at: timed(synthetic_of(rows, at), "length", at) for at, rows in self.rows_of.items()}
         self._ratios("throughput_kept", "speed", lengths)
         batches = {
             rows: timed(synthetic_of(rows, self.speed.batch_length), "batch", rows) for rows in self.speed.batches
         }
         self._ratios("batch_gain", "speed", batches)
+
+    def _own_batches(self, models: dict[str, Model], piece_bytes: Tensor) -> None:
+        """Rows of training on the stage's own batches, which the seconds of learning curves are made of: each
+        architecture on one CPU thread or on all, whichever serves it better. Small batches do not pay every one's
+        second thread."""
+        self._note("training, the stage's own batches")
+        data = open_split(self.tokens, self.job.objective, "train", self.job.training, self.shape.vocabulary)
+        batches = list(islice(data.epoch(0, 0), self.speed.own_batches))
+        counts = sorted({1, self.threads}) if self.device.type == "cpu" else [self.threads]
+        found: dict[tuple[str, int], list[float]] = {(name, count): [] for name in models for count in counts}
+        steps = {
+            name: stepper(self.jobs[name], model.train(), batches, piece_bytes, self.precision)
+            for name, model in models.items()
+        }
+        calls = {(name, count): with_threads(steps[name], count) for name, count in found}
+        for _, key, seconds in rounds(calls, self.speed.rounds, self.device):
+            found[key].append(seconds)
+        pieces = sum(map(pieces_of, batches))
+        for name in models:
+            best = min(counts, key=lambda count: median(found[name, count]))
+            self.report.job[f"threads.{name}"] = best
+            for number, seconds in enumerate(found[name, best]):
+                columns = {"experiment": "speed", "architecture": name, "replicate": number}
+                self.report.add("train_tokens_per_second", pieces / seconds, "token/s", "higher", **columns)
+                self.report.add("train_step_seconds", seconds / len(batches), "s", "lower", **columns)
 
     def _generation(self, models: dict[str, LanguageModel | EncoderDecoder]) -> None:
         def timed(variable: str, at: int, rows: int, context: int) -> Rates:

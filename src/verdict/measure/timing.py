@@ -36,6 +36,20 @@ def rounds(
         yield number, name, _seconds(contestants[name], repeats[name], device)
 
 
+def with_threads(call: Callable[[], object], count: int) -> Callable[[], None]:
+    """The call on so many CPU threads."""
+
+    def counted() -> None:
+        kept = torch.get_num_threads()
+        torch.set_num_threads(count)
+        try:
+            call()
+        finally:
+            torch.set_num_threads(kept)
+
+    return counted
+
+
 def _seconds(call: Callable[[], object], repeats: int, device: torch.device) -> float:
     synchronize(device)
     begun = time.perf_counter()

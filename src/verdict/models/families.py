@@ -2,8 +2,9 @@
 
 Shapes: B rows, T target (or text) positions, S source positions, D model width, V vocabulary, M masked positions.
 Embeddings are shared between source, target and output (Press & Wolf 2017); they are drawn with variance 1/D and
-multiplied by sqrt(D) on the way in (Vaswani et al. 2017, section 3.4), so that the stack sees unit variance and the
-first logits are of order one, for every architecture.
+multiplied by sqrt(D) on the way in (Vaswani et al. 2017, section 3.4), so that the stack sees unit variance. What the
+blocks add to it has to begin of that order, too: else a residual stack is little more than its input, of which the tied
+output makes a near certain forecast of the very piece that was read, and training begins with unlearning that.
 """
 
 import contextlib

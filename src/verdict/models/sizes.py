@@ -113,18 +113,22 @@ def inference_floats(model: Model, rows: int, context: int, source_length: int =
     return count(model)["total"] + rows * (states + memories)
 
 
-def flops_per_sequence(model: Model, length: int, source_length: int = 0, predicted: int | None = None) -> int:
+def flops_per_sequence(
+    model: Model, length: int, source_length: int = 0, predicted: int | None = None, needed: bool = False
+) -> int:
     """Forward FLOPs for one row: matrix products alone, 2 per multiply-add, full (not halved) causal attention, which
     is what ``torch.utils.flop_counter`` counts.
 
     ``length`` positions (target positions for an encoder–decoder with ``source_length``); ``predicted`` positions go
-    through the output (default: all). Training costs three times as much.
+    through the output (default: all); ``needed``: of causal attention only what is seen, as fused kernels compute it.
+    Training costs three times as much.
     """
     total = 0
     for name, stack in model.stacks().items():
         positions = source_length if name == "encoder" and source_length else length
         for block in stack.blocks:
-            total += positions * block.mixer.flops_per_token(positions)
+            seen = (positions + 1) // 2 if needed and block.mixer.causal else positions  # of each position, on average
+            total += positions * block.mixer.flops_per_token(seen)
             if block.mixer.summary:
                 total += 2 * model.shape.width * block.mixer.state_floats(0)  # the summary is mapped to a first state
             if block.feedforward is not None:

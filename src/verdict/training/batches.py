@@ -25,7 +25,13 @@ class Source(Protocol):
         """The batches of one pass in a shuffled order that depends on the seed and the epoch alone."""
 
     def in_order(self, records: int = 0) -> Iterator[Batch]:
-        """The first ``records`` records (0: all), for evaluation; the same batches for every architecture."""
+        """``records`` of the records (0: all), for evaluation: the ``spread`` ones, for every architecture alike."""
+
+
+def spread(count: int, records: int) -> np.ndarray:
+    """The numbers of ``records`` of ``count`` records, evenly spread (all, if it is 0 or more than there are): those of
+    one source may stand side by side, so that the first ones would be of a few sources."""
+    return np.arange(records) * count // records if 0 < records < count else np.arange(count)
 
 
 def pad(rows: list[np.ndarray]) -> Tensor:
@@ -69,7 +75,7 @@ class Windows:
 
     def in_order(self, records: int = 0) -> Iterator[Batch]:
         starts = np.arange(0, len(self.pieces) - self.window, self.window)
-        starts = starts[:records] if records else starts
+        starts = starts[spread(len(starts), records)]
         for i in range(0, len(starts), self.rows):
             yield self._batch(starts[i : i + self.rows])
 
@@ -112,7 +118,7 @@ class Buckets:
             yield self.collate(batches[number], rng)
 
     def in_order(self, records: int = 0) -> Iterator[Batch]:
-        chosen = np.arange(records or len(self.total))[: len(self.total)]
+        chosen = spread(len(self.total), records)
         rng = np.random.default_rng(0)  # what is drawn (masks) is drawn alike in every evaluation
         for batch in self._cut(chosen[np.argsort(self.total[chosen], kind="stable")]):
             yield self.collate(batch, rng)
@@ -146,9 +152,8 @@ def masked(text: Records, vocabulary: int, share: float, batch_tokens: int) -> B
         rows = [text[i].astype(np.int64) for i in index]
         chosen = [rng.permutation(len(row) - 1)[: max(1, round(share * (len(row) - 1)))] for row in rows]
         where = np.zeros((len(rows), max(map(len, rows))), dtype=bool)
-        for i, (row, positions) in enumerate(zip(rows, chosen, strict=True)):
+        for i, positions in enumerate(chosen):
             where[i, positions] = True
-            rows[i] = row.copy()
         truth = pad(rows)
         hidden = truth.numpy().copy()
         dice = rng.random(where.shape)
@@ -206,7 +211,7 @@ class EqualLengths:
             yield self.collate(batches[number])
 
     def in_order(self, records: int = 0) -> Iterator[Batch]:
-        for of_length in self._cut(np.arange(records or len(self.lengths))[: len(self.lengths)]):
+        for of_length in self._cut(spread(len(self.lengths), records)):
             yield from map(self.collate, of_length)
 
 
@@ -237,17 +242,22 @@ def open_answers(folder: Path | str, split: str, batch_tokens: int) -> EqualLeng
 
 
 def open_split(
-    folder: Path | str, objective: str, split: str, training: "TrainingLike", vocabulary: int, records: int = 0
+    folder: Path | str,
+    objective: str,
+    split: str,
+    training: "TrainingLike",
+    vocabulary: int,
+    records: int = 0,
+    seed: int = 0,
 ) -> Source:
     """The batches of a split of an encoded task, as the objective wants them: of ``records`` of its records (0: all).
 
-    The same are chosen for every architecture and seed, and fewer are a part of more; a corpus may be sorted, so they
-    are not the first ones.
+    The seed draws which: the same for every architecture, and fewer are a part of more.
     """
     folder = Path(folder)
 
     def some(count: int) -> np.ndarray:
-        return np.sort(np.random.default_rng(0).permutation(count)[: records or count])
+        return np.sort(np.random.default_rng(seed).permutation(count)[: records or count])
 
     def opened(name: str) -> Records:
         found = Records.open(folder, name)
@@ -272,8 +282,7 @@ def _spoken(records: Records) -> Records:
     """Without records that are nothing but END: there is nothing to mask in them."""
     if (records.lengths > 1).all():
         return records
-    kept = [np.asarray(records[i]) for i in range(len(records)) if records.lengths[i] > 1]
-    return Records(np.concatenate(kept), np.cumsum([len(record) for record in kept]))
+    return records.take(np.flatnonzero(records.lengths > 1))
 
 
 class TrainingLike(Protocol):

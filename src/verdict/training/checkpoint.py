@@ -29,6 +29,8 @@ class Progress:
     tokens: int = 0
     flops: int = 0
     seconds: float = 0.0
+    #: bytes, the most of any process that had a part in the run
+    peak_memory: int = 0
     clipped: int = 0
     #: the step at which the loss was no longer finite; 0 while it is
     diverged: int = 0
@@ -121,12 +123,10 @@ def _put(tensors: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Op
         average.kept[i].copy_(tensors[f"kept.{name}"])
         if f"optimizer.step.{name}" not in tensors:
             continue  # frozen
+        # the fused optimizer keeps its step beside the parameter
         optimizer.state[parameter] = {
-            key: tensors[f"optimizer.{key}.{name}"].to("cpu" if key == "step" else parameter.device)
-            for key in ("step", "exp_avg", "exp_avg_sq")
+            key: tensors[f"optimizer.{key}.{name}"].to(parameter.device) for key in ("step", "exp_avg", "exp_avg_sq")
         }
-        if parameter.device.type == "cuda":  # the fused optimizer keeps its step beside the parameter
-            optimizer.state[parameter]["step"] = optimizer.state[parameter]["step"].to(parameter.device)
     torch.set_rng_state(tensors["random"])
     if torch.cuda.is_available() and "random.cuda" in tensors:
         torch.cuda.set_rng_state(tensors["random.cuda"])

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from verdict.device import autocast
+from verdict.device import autocast, peak_memory
 from verdict.models.families import Model
 from verdict.training import checkpoint
 from verdict.training.averaging import Average
@@ -126,60 +126,122 @@ def train(
     those validated before, or the untrained one, and its learning curve goes on level to the end of the budget, for
     more of the same would bring nothing better. Points of that level part have no training loss and no gradient.
     """
-    settings, cost = job.training, OBJECTIVES[job.objective]
-    optimizer = make_optimizer(model, settings)
-    average = Average(list(model.parameters()))
-    torch.manual_seed(job.seed)
-    fingerprint = _fingerprint(job, precision, start_from)
-    saved = folder / checkpoint.NAME
-    now = checkpoint.load(saved, fingerprint, model, optimizer, average)
-    if now:
-        _say(f"{job.name}: resumed at step {now.step}")
-    now = now or Progress()
-    every = settings.budget_tokens / settings.validations
-    clock = said = kept = began = time.monotonic()
-    began_tokens = now.tokens
+    run = _Run(job, model, validation, piece_bytes, precision, folder / checkpoint.NAME, start_from)
+    now, settings = run.now, job.training
     model.train()
+    with _stop_request() as run.stopped:
+        run.validate()  # if it was stopped during one
+        while now.tokens < settings.budget_tokens and not now.diverged:
+            for number, batch in enumerate(data.epoch(job.seed, now.epoch)):
+                if number < now.batch:
+                    continue
+                run.take(batch)
+                if not now.diverged:
+                    run.validate()
+                if now.tokens >= settings.budget_tokens or now.diverged:
+                    break
+                run.between_steps()
+            else:
+                now.epoch, now.batch = now.epoch + 1, 0
+    run.keep()
+    run.average.restore()
+    run.average.swap()
+    return now
 
-    def hold_clock() -> None:
-        """Validation and checkpoints are not training time."""
-        nonlocal clock
-        now.seconds += time.monotonic() - clock
-        clock = time.monotonic()
 
-    def is_due() -> bool:
-        """Whether the model is to be validated before the next step."""
-        done = bool(now.history) and now.history[-1]["step"] == now.step
-        return not done and now.tokens >= min((len(now.history) + 1) * every, settings.budget_tokens)
+class _Clock:
+    """Adds the seconds of training to a run's progress; what is done while it is held is no training."""
 
-    def score(batches: Iterator[Batch]) -> float:
-        """The loss of the averaged weights."""
-        average.swap()
+    def __init__(self, now: Progress) -> None:
+        self.now = now
+        self.since: float | None = time.monotonic()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Within it no seconds are counted."""
+        since, self.since = self.since, None
+        if since is not None:
+            self.now.seconds += time.monotonic() - since
         try:
-            return loss_of(evaluate(model, batches, cost, piece_bytes))
+            yield
         finally:
-            average.swap()
+            self.since = None if since is None else time.monotonic()
 
-    def validate(stopped: Callable[[], bool]) -> None:
+
+class _Run:
+    """A run under way: the state that steps, validations and checkpoints share."""
+
+    def __init__(
+        self,
+        job: Job,
+        model: Model,
+        validation: Source,
+        piece_bytes: Tensor,
+        precision: str,
+        saved: Path,
+        start_from: str,
+    ) -> None:
+        self.job, self.settings, self.model, self.precision, self.saved = job, job.training, model, precision, saved
+        self.cost, self.validation, self.piece_bytes = OBJECTIVES[job.objective], validation, piece_bytes
+        self.optimizer = make_optimizer(model, job.training)
+        self.average = Average(list(model.parameters()))
+        torch.manual_seed(job.seed)
+        self.fingerprint = _fingerprint(job, precision, start_from)
+        self.now = checkpoint.load(saved, self.fingerprint, model, self.optimizer, self.average) or Progress()
+        if self.now.step:
+            _say(f"{job.name}: resumed at step {self.now.step}")
+        self.every = job.training.budget_tokens / job.training.validations
+        self.clock = _Clock(self.now)
+        self.kept = self.said = self.began = time.monotonic()
+        self.began_tokens = self.now.tokens
+        self.stopped: Callable[[], bool] = lambda: False
+
+    def take(self, batch: Batch) -> None:
+        """One step, counted; a model whose loss or gradient is not finite is given up."""
+        now, settings = self.now, self.settings
+        rate = settings.learning_rate * min(1.0, (now.step + 1) / settings.warmup_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        found, norm = train_step(
+            self.model, move(batch, self.piece_bytes.device), self.cost, self.piece_bytes, self.optimizer,
+            self.precision, settings.clip,
+        )  # fmt: skip
+        now.step += 1
+        now.batch += 1
+        now.tokens += found.seen
+        now.flops += training_flops(self.model, batch)  # type: ignore[arg-type]
+        self.average.update(now.step)
+        now.tally += torch.stack(
+            (
+                found.nats.detach().double().cpu(),
+                torch.tensor(found.predicted, dtype=torch.float64),
+                norm.double().cpu(),
+                (norm > settings.clip).double().cpu(),
+                torch.ones((), dtype=torch.float64),
+            )
+        )
+        if not now.tally.isfinite().all():
+            self._give_up()
+
+    def validate(self) -> None:
         """Add a point to the curve, and keep the model if none was better, if it is due; a model without a finite loss
         is given up.
 
         A validation may take longer than who stops a run waits: it is broken off and due again when the run goes on.
         """
-        nonlocal clock
-        if not is_due():
+        now = self.now
+        if not self._is_due():
             return
-        hold_clock()
-        try:
-            valid_loss = score(_until(stopped, validation.in_order(settings.validation_records)))
-        except _BrokenOffError:
-            stop()
-        clock = time.monotonic()
+        with self.clock.held():
+            try:
+                valid_loss = self._score(_until(self.stopped, self._validation()))
+            except _BrokenOffError:
+                self.stop()
         if not math.isfinite(valid_loss):
-            give_up()
+            self._give_up()
             return
         if not now.history or valid_loss < lowest(now.history):
-            average.keep()
+            self.average.keep()
         loss, predicted, norm, clipped, steps = now.tally.tolist()
         now.clipped += int(clipped)
         now.history.append(
@@ -192,20 +254,63 @@ def train(
                 "valid_loss": valid_loss,
                 "gradient_norm": norm / steps,
                 "clipped_share": clipped / steps,
-                "learning_rate": settings.learning_rate,
+                "learning_rate": self.settings.learning_rate,
             }
         )
         now.tally.zero_()
-        clock = time.monotonic()
 
-    def give_up() -> None:
+    def between_steps(self) -> None:
+        """Stop if that is asked for; a checkpoint and a line of progress, if it is time."""
+        if self.stopped():
+            self.stop()
+        if time.monotonic() - self.kept > CHECKPOINT_EVERY:
+            self.keep()
+        if time.monotonic() - self.said > PROGRESS_EVERY:
+            self.said = time.monotonic()
+            rate = (self.now.tokens - self.began_tokens) / (self.said - self.began)
+            _say(_progress(self.job, self.now, rate))
+
+    def keep(self) -> None:
+        """Write a checkpoint."""
+        with self.clock.held():
+            self.now.peak_memory = max(self.now.peak_memory, peak_memory(self.piece_bytes.device))
+            checkpoint.save(self.saved, self.fingerprint, self.model, self.optimizer, self.average, self.now)
+        self.kept = time.monotonic()
+
+    def stop(self) -> NoReturn:
+        """End the process's part of the run."""
+        self.keep()
+        raise StoppedError(
+            f"{self.job.name} was stopped at step {self.now.step}; run again to go on from its checkpoint"
+        )
+
+    def _is_due(self) -> bool:
+        """Whether the model is to be validated before the next step."""
+        now = self.now
+        done = bool(now.history) and now.history[-1]["step"] == now.step
+        return not done and now.tokens >= min((len(now.history) + 1) * self.every, self.settings.budget_tokens)
+
+    def _validation(self) -> Iterator[Batch]:
+        return self.validation.in_order(self.settings.validation_records)
+
+    def _score(self, batches: Iterator[Batch]) -> float:
+        """The loss of the averaged weights."""
+        self.average.swap()
+        try:
+            return loss_of(evaluate(self.model, batches, self.cost, self.piece_bytes))
+        finally:
+            self.average.swap()
+
+    def _give_up(self) -> None:
         """End a run that diverged: with the best model validated, and a curve that is level at its loss."""
+        now = self.now
         now.diverged = now.step
-        average.restore()
-        valid_loss = lowest(now.history) if now.history else score(validation.in_order(settings.validation_records))
-        _say(f"{job.name}: the loss is no longer finite at step {now.step}; the best model before that is kept")
-        for mark in range(len(now.history) + 1, settings.validations + 1):
-            tokens = math.ceil(mark * every)
+        self.average.restore()
+        with self.clock.held():
+            valid_loss = lowest(now.history) if now.history else self._score(self._validation())
+        _say(f"{self.job.name}: the loss is no longer finite at step {now.step}; the best model before that is kept")
+        for mark in range(len(now.history) + 1, self.settings.validations + 1):
+            tokens = math.ceil(mark * self.every)
             now.history.append(
                 {
                     "step": now.step,
@@ -216,69 +321,9 @@ def train(
                     "valid_loss": valid_loss,
                     "gradient_norm": None,
                     "clipped_share": None,
-                    "learning_rate": settings.learning_rate,
+                    "learning_rate": self.settings.learning_rate,
                 }
             )
-
-    def keep() -> None:
-        nonlocal kept, clock
-        hold_clock()
-        checkpoint.save(saved, fingerprint, model, optimizer, average, now)
-        kept = clock = time.monotonic()
-
-    def stop() -> NoReturn:
-        keep()
-        raise StoppedError(f"{job.name} was stopped at step {now.step}; run again to go on from its checkpoint")
-
-    def take(batch: Batch) -> None:
-        """One step, counted; a model whose loss or gradient is not finite is given up."""
-        rate = settings.learning_rate * min(1.0, (now.step + 1) / settings.warmup_steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        found, norm = train_step(
-            model, move(batch, piece_bytes.device), cost, piece_bytes, optimizer, precision, settings.clip
-        )
-        now.step += 1
-        now.batch += 1
-        now.tokens += found.seen
-        now.flops += training_flops(model, batch)  # type: ignore[arg-type]
-        average.update(now.step)
-        now.tally += torch.stack(
-            (
-                found.nats.detach().double().cpu(),
-                torch.tensor(found.predicted, dtype=torch.float64),
-                norm.double().cpu(),
-                (norm > settings.clip).double().cpu(),
-                torch.ones((), dtype=torch.float64),
-            )
-        )
-        if not now.tally.isfinite().all():
-            give_up()
-
-    with _stop_request() as stopped:
-        validate(stopped)  # of a run that was stopped during one
-        while now.tokens < settings.budget_tokens and not now.diverged:
-            for number, batch in enumerate(data.epoch(job.seed, now.epoch)):
-                if number < now.batch:
-                    continue
-                take(batch)
-                if not now.diverged:
-                    validate(stopped)
-                if now.tokens >= settings.budget_tokens or now.diverged:
-                    break
-                if stopped():
-                    stop()
-                if time.monotonic() - kept > CHECKPOINT_EVERY:
-                    keep()
-                if time.monotonic() - said > PROGRESS_EVERY:
-                    said = time.monotonic()
-                    _say(_progress(job, now, (now.tokens - began_tokens) / (said - began)))
-            else:
-                now.epoch, now.batch = now.epoch + 1, 0
-    keep()
-    average.restore()
-    average.swap()
-    return now
 
 
 @contextlib.contextmanager

@@ -81,19 +81,17 @@ OBJECTIVES: dict[str, Callable[..., Cost]] = {
 }
 
 
-def training_flops(model: LanguageModel | EncoderDecoder | MaskedEncoder, batch: Batch) -> int:
+def training_flops(model: LanguageModel | EncoderDecoder | MaskedEncoder, batch: Batch, needed: bool = False) -> int:
     """FLOPs of one training step on a batch as it is computed (padding counted): forward once, backward twice; a frozen
-    encoder goes forward alone."""
+    encoder goes forward alone. ``needed``: see ``flops_per_sequence``."""
     if "source" in batch:
         rows, length = batch["target"].shape
-        predicted = int(batch["target_lengths"].sum())
-        forward = rows * flops_per_sequence(model, length, batch["source"].shape[1], predicted=0)
-    elif "label" in batch:
-        rows, length = batch["tokens"].shape
-        predicted, forward = 0, rows * flops_per_sequence(model, length, predicted=0)
+        predicted, source = int(batch["target_lengths"].sum()), batch["source"].shape[1]
     else:
         rows, length = batch["tokens"].shape
-        predicted = int(batch["where"].sum()) if "where" in batch else rows * (length - 1)
-        forward = rows * flops_per_sequence(model, length - ("where" not in batch), predicted=0)
+        length -= "where" not in batch and "label" not in batch  # a language model's last piece is read by nobody
+        source = 0
+        predicted = 0 if "label" in batch else int(batch["where"].sum()) if "where" in batch else rows * length
+    forward = rows * flops_per_sequence(model, length, source, predicted=0, needed=needed)
     passes = 3 if model.embedding.weight.requires_grad else 1
     return passes * (forward + predicted * 2 * model.shape.width * model.shape.vocabulary)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from verdict.device import choose_device, choose_precision, device_name, forget_peak_memory, peak_memory
+from verdict.device import choose_device, choose_precision, device_name, forget_peak_memory
 from verdict.errors import UserError
 from verdict.files import read_json, sha256, write_text
 from verdict.metrics import Report
@@ -51,7 +51,7 @@ def fit(job: Job, tokens: Path, folder: Path, start: Path | None = None) -> Trai
     if job.training.frozen:
         _freeze(model)
     piece_bytes = torch.from_numpy(load_array(tokens / "piece_bytes.npy")).to(device)
-    data = open_split(tokens, job.objective, "train", job.training, shape.vocabulary, job.training.records)
+    data = open_split(tokens, job.objective, "train", job.training, shape.vocabulary, job.training.records, job.seed)
     validation = open_split(tokens, job.objective, "valid", job.training, shape.vocabulary)
     parts = count(model)
     sizes = f"{parts['nonembedding']:,} parameters and {parts['embedding']:,} of embedding"
@@ -83,7 +83,7 @@ def run(job: Job, tokens: Path, out: Path, start: Path | None = None) -> None:
     report.add("clipped_share", done.clipped / done.step, "ratio", "neither")
     if done.diverged:
         report.add("diverged_at_step", done.diverged, "step", "neither")
-    report.add("peak_memory_bytes", peak_memory(trained.device), "byte", "lower")
+    report.add("peak_memory_bytes", done.peak_memory, "byte", "lower")
     report.add("parameters_nonembedding", parts["nonembedding"], "parameter", "neither")
     report.add("parameters_total", parts["total"], "parameter", "neither")
     report.write(out / "metrics.json")

@@ -47,6 +47,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: 
     On a CPU torch's fused kernel is slower than written-out products of not too many positions
     (``benchmarks/attention.py`` measures both); each gets the better one of the same function.
     """
+    if k.shape[2] == 1 and mask is None:  # all that there is to see
+        return v.expand(*q.shape[:3], -1)
     single = q.shape[2] == 1  # as in generation
     if q.device.type == "cpu" and not single and q.shape[2] * k.shape[2] <= _better_written_out(q.dtype, causal):
         return written_out(q, k, v, mask, causal)

@@ -16,6 +16,7 @@ class GRU(Recurrent):
     kernel = nn.GRU
     gates = 3
     state = Hidden
+    spread = 0.39
 
     def advance(self, x: Tensor, state: Hidden) -> Hidden:
         return Hidden(torch.gru_cell(x, state.hidden, *weights(self.layers[0])))

@@ -24,6 +24,7 @@ class LSTM(Recurrent):
     kernel = nn.LSTM
     gates = 4
     state = Cell
+    spread = 0.22
 
     def __init__(self, width: int, inner: int, causal: bool, summary: bool = False, forget_bias: float = 1.0) -> None:
         super().__init__(width, inner, causal, summary)

@@ -105,6 +105,8 @@ class Recurrent(Mixer):
     gates: ClassVar[int]
     #: the NamedTuple of its state, whose parts are all [B, H]
     state: ClassVar[type[Any]]
+    #: standard deviation of the cell's output when training begins, over inputs of unit variance
+    spread: ClassVar[float]
 
     def __init__(self, width: int, inner: int, causal: bool, summary: bool = False) -> None:
         super().__init__(width, inner, causal, summary)
@@ -123,7 +125,11 @@ class Recurrent(Mixer):
         return cast(list[nn.RNNBase], list(self.directions))
 
     def reset_parameters(self, residual_scale: float) -> None:
-        """Glorot input weights (Glorot & Bengio 2010), orthogonal recurrent weights (Saxe et al. 2014), zero biases."""
+        """Glorot input weights (Glorot & Bengio 2010), orthogonal recurrent weights (Saxe et al. 2014), zero biases.
+
+        The output projection makes unit variance of the cell's, whose gates let little through at first: beside a
+        residual stream a layer would else begin with a tenth of the weight that a feed-forward part has.
+        """
         for layer in self.layers:
             inputs, recurrent, bias, second_bias = weights(layer)
             for part in inputs.chunk(self.gates):
@@ -135,7 +141,7 @@ class Recurrent(Mixer):
         if self.bridge is not None:
             nn.init.xavier_uniform_(self.bridge.weight)
             nn.init.zeros_(self.bridge.bias)
-        nn.init.xavier_uniform_(self.project_out.weight, gain=residual_scale)
+        nn.init.xavier_uniform_(self.project_out.weight, gain=residual_scale / self.spread)
 
     def _start(self, x: Tensor, summary: Tensor | None) -> tuple[Tensor, ...] | None:
         """The parts [1, B, H] of the state that a summary is mapped to; None for zeros, which kernels make."""

@@ -16,6 +16,7 @@ class RNN(Recurrent):
     kernel = nn.RNN
     gates = 1
     state = Hidden
+    spread = 0.66
 
     def advance(self, x: Tensor, state: Hidden) -> Hidden:
         return Hidden(torch.rnn_tanh_cell(x, state.hidden, *weights(self.layers[0])))
