@@ -93,7 +93,7 @@ def test_a_broken_words_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a\.b is not text"):
         page_words.load(tmp_path)
     (tmp_path / "en.yaml").write_text("a: [")
-    with pytest.raises(UserError, match=r"en\.yaml line 1: .*; correct it"):
+    with pytest.raises(UserError, match=r"en\.yaml line \d: .*; correct it"):
         page_words.load(tmp_path)
     (tmp_path / "en.yaml").unlink()
     with pytest.raises(UserError, match=r"en\.yaml does not exist"):

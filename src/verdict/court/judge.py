@@ -32,7 +32,7 @@ from verdict.court import beside, statistics
 from verdict.court import evidence as table_of
 from verdict.court.claims import CONDITIONS, Claims, Test
 from verdict.court.sides import Row, Sides, conditions
-from verdict.court.weighing import DECIDED, Finding, borders, edges, weigh
+from verdict.court.weighing import DECIDED, Finding, borders, decide, edges, weigh
 
 LABELS = ("supported", "only_when", "tie", "contradicted", "inconclusive", "not_tried")
 
@@ -135,15 +135,34 @@ def _settled(case: Case, p_corrected: float | None, level: float) -> Case:
     strict = _strict_level(found, p_corrected, level)
     corrected = _interval(found, strict) if case.test.effect != "share" and strict else None
     case = replace(case, p_corrected=p_corrected, corrected=corrected)
-    if found.label not in DECIDED or p_corrected is None or p_corrected < 1 - level:
-        return replace(case, label=found.label, why=found.why, needed_pairs=found.needed_pairs)
-    needed = None
-    if strict and found.estimate and case.test.effect != "share":
-        limits = borders(case.test)
+    if found.label in DECIDED and (p_corrected is None or p_corrected < 1 - level):
+        label, why = found.label, found.why
+        if label == "tie" and corrected and found.estimate and borders(case.test).within:
+            # the same p-value says of both that the size claimed is not there; the interval, which of them it is
+            strictly = replace(found.estimate, low=corrected[0], high=corrected[1])
+            label, why = decide(strictly, borders(case.test))
+        return replace(case, label=label, why=why)
+    taken_back = found.label in DECIDED
+    return replace(
+        case,
+        label="inconclusive" if taken_back else found.label,
+        why="corrected" if taken_back else found.why,
+        needed_pairs=_needed_pairs(case, strict or level),
+    )
+
+
+def _needed_pairs(case: Case, level: float) -> int | None:
+    """How many replicates would decide an open case if estimate and spread stayed; None where that cannot be told."""
+    found = case.finding
+    if found.estimate is None or found.why in ("one_replicate", "unlearned"):
+        return None
+    limits = borders(case.test)
+    if case.test.effect == "share":
+        near = {case.test.margin.value}
+    else:
         near = {"supported": {limits.support}, "contradicted": {limits.contradict}}.get(found.label, edges(limits))
-        distance = min(abs(found.estimate.value - edge) for edge in near)
-        needed = statistics.needed_pairs(found.deviation, distance, strict, found.estimate.items_error)
-    return replace(case, label="inconclusive", why="corrected", needed_pairs=needed)
+    distance = min(abs(found.estimate.value - edge) for edge in near)
+    return statistics.needed_pairs(found.deviation, distance, level, found.estimate.items_error)
 
 
 def _strict_level(found: Finding, p_corrected: float | None, level: float) -> float | None:
@@ -154,6 +173,8 @@ def _strict_level(found: Finding, p_corrected: float | None, level: float) -> fl
 def _interval(found: Finding, level: float) -> tuple[float, float] | None:
     estimate = found.estimate
     if estimate is None or estimate.low is None or estimate.error is None:
+        return None
+    if not estimate.error and not estimate.items_error:  # no width at any level
         return None
     half = statistics.half_width(level, estimate.error, estimate.freedom, estimate.items_error)
     return (estimate.value - half, estimate.value + half) if math.isfinite(half) else None

@@ -9,6 +9,8 @@ the favoured side (differences; ratios on the logarithm's scale); m is the margi
     non_inferior    low > −m     –                    high < −m       inconclusive
     share_at_most   high < m     –                    low > m         inconclusive     (of the share itself)
 
+Where a size is claimed (at_least) a tie is a special case of “contradicted”, and has its p-value.
+
 “Never reached” (an infinite value): if one side never reaches in any replicate and the other does in all, and there are
 enough of them that chance seldom does that (Barnard's exact test; three each at the level 0.95), the other has won:
 whatever the margin, or, where the test names a ``limit``, if the effect is beyond it even with the values up to which
@@ -43,6 +45,11 @@ class Borders:
     contradict: float
     equal: float | None
 
+    @property
+    def within(self) -> bool:
+        """Whether a tie is a special case of “contradicted”: being alike is not the size that is claimed."""
+        return self.equal is not None and -self.equal < self.equal < self.contradict
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -55,7 +62,6 @@ class Finding:
     why: str
     estimate: Estimate | None
     p: float | None = None
-    needed_pairs: int | None = None
     left_out: int = 0
     favoured: Sequence[float] = ()
     against: Sequence[float] = ()
@@ -143,8 +149,9 @@ def _has_learned(test: Test, sides: Sides) -> bool:
 
 
 def edges(limits: Borders) -> set[float]:
-    """Every border between two verdicts."""
-    return {limits.support, limits.contradict} | (set() if limits.equal is None else {limits.equal, -limits.equal})
+    """Every border at which a comparison is decided that was not."""
+    sides = {limits.support, limits.contradict}
+    return sides if limits.equal is None or limits.within else sides | {limits.equal, -limits.equal}
 
 
 def _finding(replicates: Estimate, limits: Borders, deviation: float, level: float, items_error: float) -> Finding:
@@ -157,14 +164,12 @@ def _finding(replicates: Estimate, limits: Borders, deviation: float, level: flo
         "contradicted": statistics.p_below(estimate, limits.contradict),
     }
     if limits.equal is not None:
-        ways["tie"] = statistics.p_equivalent(estimate, limits.equal)
-    p = ways.get(label, min(ways.values()))
-    needed = None
-    if label == "inconclusive":
-        distance = min(abs(estimate.value - edge) for edge in edges(limits))
-        needed = statistics.needed_pairs(deviation, distance, level, items_error)
+        ways["tie"] = ways["contradicted"] if limits.within else statistics.p_equivalent(estimate, limits.equal)
     # doubled, so that p < 1 − level says the same as the two-sided interval
-    return Finding(label, why, estimate, min(1.0, 2 * p), needed, deviation=deviation)
+    p = min(1.0, 2 * ways.get(label, min(ways.values())))
+    if deviation == 0 and not items_error:  # alike so far, which is no proof that others would be: not surer than that
+        p = max(p, min(statistics.p_never(estimate.pairs, estimate.pairs), (1 - level) * (1 - 1e-9)))
+    return Finding(label, why, estimate, p, deviation=deviation)
 
 
 def _share(
@@ -195,11 +200,8 @@ def _share(
         label, why = "contradicted", "other_side"
     else:
         label, why = "inconclusive", "wide"
-    needed = None
-    if label == "inconclusive":
-        needed = statistics.needed_pairs(deviation, abs(estimate.value - limit), level)
     p = min(1.0, 2 * min(below, above))
-    return Finding(label, why, estimate, p, needed, deviation=deviation)
+    return Finding(label, why, estimate, p, deviation=deviation)
 
 
 def _never(test: Test, sides: Sides, level: float) -> Finding:
@@ -224,7 +226,8 @@ def _never(test: Test, sides: Sides, level: float) -> Finding:
     if label in DECIDED and test.limit:
         bound = _at_most(test, sides, level)
         p = max(p or 0.0, 1.0 if bound is None or bound.p is None else bound.p)
-        if bound is None or bound.label != label:
+        found = bound and ("contradicted" if bound.label == "tie" and borders(test).within else bound.label)
+        if found != label:
             label, why = "inconclusive", "never_size"
     return Finding(label, why, None, p, favoured=values[0], against=values[1])
 
