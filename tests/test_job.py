@@ -1,5 +1,6 @@
 """Jobs run the same with a server that has torch ready as without it, and none outlives whoever started it."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -109,3 +110,31 @@ def test_jobs_side_by_side_keep_their_outputs_apart(server: str, tmp_path: Path)
     for number, process in enumerate(running):
         said, _ = process.communicate(timeout=60)
         assert f"'{number}'" in said
+
+
+def serving(address: str) -> int:
+    """The process of a server."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            told = (folder / "cmdline").read_bytes().split(b"\0")
+            if b"--serve" in told and address.encode() in told:
+                return int(folder.name)
+    raise AssertionError(address)
+
+
+def test_a_client_and_its_job_that_end_at_one_moment_leave_the_server_to_others(server: str, tmp_path: Path):
+    """The server hears of both at once, as when a busy machine's jobs are all told to end."""
+    process, runs = job(tmp_path, server, "wait", str(tmp_path / "number")), serving(server)
+    wait(lambda: (tmp_path / "number").exists() and (tmp_path / "number").read_text())
+    number = int((tmp_path / "number").read_text())
+    os.kill(runs, signal.SIGSTOP)
+    try:
+        os.kill(number, signal.SIGKILL)
+        process.kill()
+        process.communicate(timeout=60)
+    finally:
+        os.kill(runs, signal.SIGCONT)
+    wait(lambda: not Path(f"/proc/{number}").exists())
+    said, _ = job(tmp_path, server, "end").communicate(timeout=60)
+    assert "said" in said
+    assert serving(server) == runs

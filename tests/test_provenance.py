@@ -118,6 +118,27 @@ def test_broken_code_is_told_with_its_line(edit: Edit):
         code_digest(*TRAINING)
 
 
+def test_a_mixer_of_ones_own_counts_wherever_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """And what it imports of its own package; it is not run for that."""
+    package = tmp_path / "mine"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError\n")
+    (package / "cell.py").write_text("from .gate import OPEN\nfrom numpy import zeros\nimport mine.more\n")
+    (package / "gate.py").write_text("OPEN = 1\n")
+    (package / "more.py").write_text("MORE = 1\n")
+    monkeypatch.chdir(tmp_path)
+    asked = ("verdict.training.runs", "mine.cell")
+    told = [code_digest(*asked)]
+    assert told[0] != code_digest(asked[0])
+    for file, text in (("gate.py", "OPEN = 2\n"), ("more.py", "MORE = 2\n"), ("cell.py", "from .gate import OPEN\n")):
+        (package / file).write_text(text)
+        provenance._read.cache_clear()
+        told.append(code_digest(*asked))
+    assert len(set(told)) == 4
+    with pytest.raises(UserError, match=r"no Python module mine\.cel in"):
+        code_digest("mine.cel")
+
+
 def test_templates_and_words_have_a_digest_of_their_bytes(edit: Edit):
     folder = provenance.SOURCE / "verdict/page/templates"
     before = files_digest("page/templates")

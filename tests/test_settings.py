@@ -128,6 +128,11 @@ def test_a_misspelt_key_is_named_with_what_was_meant(path: tuple[str, ...], said
     assert f"did you mean '{said}'?" in told
 
 
+def test_a_wrong_item_of_an_editions_list_is_found_under_the_edition():
+    told = sentence(changed("stages", "lm", "tuning", {"learning_rates": [0.1, -1.0]}, edition=True))
+    assert f"'editions.{TOLD['edition']}.stages.lm.tuning.learning_rates.1' is not accepted" in told
+
+
 def test_a_key_like_no_other_is_told_what_there_is():
     assert "known here are " in sentence(changed("stages", "lm", "zzzzzz", 1))
 
@@ -226,6 +231,25 @@ def test_a_missing_key_is_named(path: tuple[str, ...]):
         (("measurements", "activity", "stages"), ["lmm"], ["activity.stages", "'lmm'"]),
         (("measurements", "activity", "architectures"), ["lstm", "gru"], ["activity.architectures", "gru", "lm does"]),
         (("measurements", "activity", "quantiles"), [0.9, 0.1], ["measurements.activity", "ascending"]),
+        (("stages", "recall", "training", "records"), 100, ["stages.recall", "training.records", "algorithms"]),
+        (
+            ("stages", "recall_again"),
+            {**TOLD["stages"]["recall"], "variant": "again"},
+            ["stages.recall and stages.recall_again both train", "entry of its own under algorithms"],
+        ),
+        (
+            ("stages", "translation_again"),
+            {**TOLD["stages"]["translation"], "variant": "again"},
+            ["stages.translation and stages.translation_again", "evaluation: null"],
+        ),
+        (
+            ("stages", "lm_small"),
+            {**TOLD["stages"]["lm_small"], "evaluation": {}, "speed": {"rounds": 2}},
+            ["stages.lm and stages.lm_small both train", "speed: null"],
+        ),
+        (("measurements", "context", "kept"), [16, 128], ["measurements.context.kept has 128", "less than", "128"]),
+        (("measurements", "context", "near"), 500, ["measurements.context.near has 500"]),
+        (("measurements", "context", "beyond"), [1], ["measurements.context.beyond.0", "greater than or equal to 2"]),
         (("corpora", "lm", "reader", "name"), "kvj", ["kvj", "kjv"]),
         (("corpora", "lm", "reader"), {"name": "vader"}, ["corpora.lm", "vader"]),
     ],

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -103,6 +104,23 @@ def _identity(process: int) -> dict[str, object]:
         "process": process,
         "since": since,
     }
+
+
+def by_seed(paths: Iterable[str]) -> list[str]:
+    """Paths as words for bash, those that differ in the seed alone as one of braces: ``runs/lm/lstm/s{0..4}``.
+
+    A shell command is a single argument, of which Linux takes no more than 128 KiB; a file for each of thirty seeds and
+    sixty trainings would not fit.
+    """
+    seeds: dict[tuple[str, str], list[int]] = {}
+    for path in paths:
+        before, mark, after = re.match(r"(.*/)s(\d+)(?![^/])(.*)|", path).groups()  # type: ignore[union-attr]
+        seeds.setdefault((before, after) if mark else (path, ""), []).extend([int(mark)] if mark else [])
+    return [
+        f"{before}s{{{min(found)}..{max(found)}}}{after}" if len(found) > 1
+        else f"{before}s{found[0]}{after}" if found else before
+        for (before, after), found in seeds.items()
+    ]  # fmt: skip
 
 
 def rooms(rules: Iterable[Any]) -> list[tuple[str, list[str]]]:

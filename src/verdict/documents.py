@@ -53,14 +53,17 @@ def check(model: type[Document], content: Any, where: str) -> Document:
         raise UserError(f"{where}: {explain(error, model, content)}") from error
 
 
+def first_problem(error: ValidationError) -> Any:
+    """The problem to tell: a misspelt key before others, for it also makes the right one “missing”."""
+    return min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+
+
 def explain(error: ValidationError, model: type[BaseModel], content: Any, under: str = "") -> str:
     """The first problem of a pydantic error as one sentence: key path, what is wrong, and the nearest known key.
 
     ``under`` is written before the key path, where the content stands deeper in its file than the model begins.
     """
-    # a misspelt key also makes the right one "missing": name the misspelling, which is what the user can mend
-    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    problem = problems[0]
+    problem = first_problem(error)
     place = under + _place(problem["loc"], content)
     if problem["type"] == "extra_forbidden":
         known = _keys_beside(model, problem["loc"])

@@ -53,7 +53,12 @@ def run_there(address: str, arguments: list[str]) -> int | None:
         except OSError:
             return None
 
+        is_told, early = False, bytearray()  # signals that came before the server knew what to do with them
+
         def hand_on(number: int, frame: FrameType | None) -> None:
+            if not is_told:
+                early.append(number)
+                return
             with contextlib.suppress(OSError):
                 link.send(bytes([number]))
 
@@ -62,6 +67,8 @@ def run_there(address: str, arguments: list[str]) -> int | None:
         try:
             socket.send_fds(link, [HEADER.pack(len(content))], [0, 1, 2])
             link.sendall(content)
+            is_told = True
+            link.sendall(early)
             answer = link.recv(1)
         except OSError:
             answer = b""
@@ -76,6 +83,7 @@ class Child:
     """A job that runs."""
 
     process: int
+    descriptor: int  # of the process
     link: socket.socket
 
 
@@ -106,29 +114,38 @@ class Server:
                 elif key.fileobj == workflow:
                     self._end()
                     return
-                elif isinstance(key.data, int):  # a link to a client, whose child has this descriptor
-                    self._hear(key.data)
-                elif key.fd in self.children:
-                    self._reap(key.fd)
+                else:
+                    self._attend(key.data, key.fileobj)
+
+    def _attend(self, child: Child, event: object) -> None:
+        if self.children.get(child.descriptor) is not child:
+            return  # its other event, of the same moment, has ended it
+        if event is child.link:
+            self._hear(child)
+        else:
+            self._reap(child)
 
     def _take(self) -> None:
         """Fork a child for a client."""
         link, _ = self.listener.accept()
+        streams: list[int] = []
         try:
             header, streams, _, _ = socket.recv_fds(link, HEADER.size, 3)
             content = _receive(link, HEADER.unpack(header)[0])
-        except (OSError, struct.error, EOFError):  # a client that ended before it had said what it wants
+            process = os.fork()
+        except (OSError, struct.error, EOFError):  # a client that ended before it had said what it wants; or no process
             link.close()
             return
-        process = os.fork()
-        if process == 0:
-            self._become(json.loads(content), streams, link)
-        for stream in streams:
-            os.close(stream)
-        descriptor = os.pidfd_open(process)
-        self.children[descriptor] = Child(process, link)
-        self.selector.register(descriptor, selectors.EVENT_READ)
-        self.selector.register(link, selectors.EVENT_READ, descriptor)
+        else:
+            if process == 0:
+                self._become(json.loads(content), streams, link)
+        finally:
+            for stream in streams:
+                os.close(stream)
+        child = Child(process, os.pidfd_open(process), link)
+        self.children[child.descriptor] = child
+        self.selector.register(child.descriptor, selectors.EVENT_READ, child)
+        self.selector.register(link, selectors.EVENT_READ, child)
 
     def _become(self, told: dict[str, object], streams: list[int], link: socket.socket) -> NoReturn:
         """In the child: turn into the job."""
@@ -137,8 +154,8 @@ class Server:
             link.close()
             self.listener.close()
             self.selector.close()
-            for descriptor, child in self.children.items():
-                os.close(descriptor)
+            for child in self.children.values():
+                os.close(child.descriptor)
                 child.link.close()
             for number, stream in enumerate(streams):
                 os.dup2(stream, number)
@@ -168,32 +185,31 @@ class Server:
                 sys.stderr.flush()
             os._exit(code)
 
-    def _hear(self, descriptor: int) -> None:
+    def _hear(self, child: Child) -> None:
         """A client hands on a signal, or is gone: then its child is killed, as a shell's job would be."""
-        child = self.children[descriptor]
         try:
             told = child.link.recv(1)
         except OSError:
             told = b""
-        signal.pidfd_send_signal(descriptor, told[0] if told else signal.SIGKILL)
+        signal.pidfd_send_signal(child.descriptor, told[0] if told else signal.SIGKILL)
         if not told:
-            self._reap(descriptor)
+            self._reap(child)
 
-    def _reap(self, descriptor: int) -> None:
+    def _reap(self, child: Child) -> None:
         """Tell the client how its child ended, and forget both."""
-        child = self.children.pop(descriptor)
-        self.selector.unregister(descriptor)
+        del self.children[child.descriptor]
+        self.selector.unregister(child.descriptor)
         self.selector.unregister(child.link)
         status = os.waitstatus_to_exitcode(os.waitpid(child.process, 0)[1])
         with contextlib.suppress(OSError):
             child.link.send(bytes([status if status >= 0 else 128 - status]))
         child.link.close()
-        os.close(descriptor)
+        os.close(child.descriptor)
 
     def _end(self) -> None:
-        for descriptor in list(self.children):
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-            self._reap(descriptor)
+        for child in list(self.children.values()):
+            signal.pidfd_send_signal(child.descriptor, signal.SIGKILL)
+            self._reap(child)
         self.address.unlink(missing_ok=True)
         self.address.parent.rmdir()
 

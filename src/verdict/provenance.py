@@ -2,8 +2,10 @@
 
 import ast
 import hashlib
+import sys
 from collections.abc import Iterator
 from functools import lru_cache
+from importlib.util import resolve_name
 from pathlib import Path
 
 from verdict.errors import UserError
@@ -12,17 +14,26 @@ SOURCE = Path(__file__).parent.parent
 
 
 def code_digest(*modules: str) -> str:
-    """A digest of modules of this package and of all modules of it that they import, directly or not.
+    """A digest of modules and of all modules of their packages, and of this one, that they import, directly or not.
 
-    Comments, docstrings and layout do not count. An import of a package counts its ``__init__`` alone.
+    Comments, docstrings and layout do not count. An import of a package counts its ``__init__`` alone. Nothing is
+    imported to find it. Raises ``UserError`` for a module that is not there.
     """
+    packages = {name.split(".")[0] for name in modules} | {"verdict"}
     seen: dict[str, str] = {}
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name in seen or (path := _path(name)) is None:
+        if name in seen or name.split(".")[0] not in packages:
             continue
-        seen[name], imported = _read(path)
+        path = _path(name)
+        if path is None:
+            if name in modules:
+                raise UserError(
+                    f"there is no Python module {name} in this folder, src/ or the environment; correct its name"
+                )
+            continue  # what a module is asked for may be no module
+        seen[name], imported = _read(path, name)
         waiting += [*imported, *_parents(name)]
     told = "".join(f"{name} {digest}\n" for name, digest in sorted(seen.items()))
     return hashlib.sha256(told.encode()).hexdigest()[:16]
@@ -39,10 +50,12 @@ def files_digest(*folders: str) -> str:
 
 
 def _path(name: str) -> Path | None:
-    base = SOURCE.joinpath(*name.split("."))
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.exists():
-            return path
+    """The file of a module: of this package, or where Python would look for it."""
+    for place in (SOURCE, Path.cwd(), *map(Path, sys.path)):
+        base = place.joinpath(*name.split("."))
+        for path in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
+            if path.is_file():
+                return path
     return None
 
 
@@ -52,20 +65,22 @@ def _parents(name: str) -> list[str]:
 
 
 @lru_cache(None)
-def _read(path: Path) -> tuple[str, tuple[str, ...]]:
+def _read(path: Path, name: str) -> tuple[str, tuple[str, ...]]:
     """The digest of one file and the names it imports."""
     try:
         tree = ast.parse(path.read_bytes(), filename=str(path))
     except SyntaxError as error:
         raise UserError(f"{path} line {error.lineno} is not Python ({error.msg}); mend it") from error
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     imported: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imported += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.ImportFrom) and (node.module or package):
+            source = resolve_name("." * node.level + (node.module or ""), package) if node.level else node.module
+            imported += [str(source), *(f"{source}.{alias.name}" for alias in node.names)]
     told = " ".join(_walk(tree))
-    return hashlib.sha256(told.encode()).hexdigest(), tuple(n for n in imported if n.split(".")[0] == "verdict")
+    return hashlib.sha256(told.encode()).hexdigest(), tuple(imported)
 
 
 def _walk(node: object) -> Iterator[str]:

@@ -7,6 +7,7 @@ JSON schema in workflow/schemas/params.schema.json is generated from these class
 import difflib
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -243,7 +244,11 @@ class ContextSettings(Section):
     architectures: Annotated[list[Name], Field(min_length=1, description="language models"), Distinct]
     places: Annotated[Size, Field(description="places of the test text")] = 64
     run: Annotated[Size, Field(description="neighbouring pieces predicted at each place")] = 16
-    beyond: Annotated[list[Size], Field(description="contexts longer than training, in windows"), Distinct] = [2, 4]
+    beyond: Annotated[
+        list[Annotated[int, Field(ge=2, le=10**6)]],
+        Field(description="contexts longer than training, in windows"),
+        Distinct,
+    ] = [2, 4]
     kept: Annotated[list[Size], Field(description="near pieces left in order when the rest is shuffled"), Distinct] = [
         16,
         64,
@@ -401,6 +406,8 @@ class Stage(Section):
             raise ValueError(
                 f"the objective of {self.task} is {self.objective}; answers is that of algorithms, and of these alone"
             )
+        if self.objective == "answers" and self.training.records:
+            raise ValueError("training.records is for texts; write fewer records under algorithms")
         pairs = self.task in ("translation", "summarization")
         labels = self.task == "classification"
         if pairs != (self.objective == "sequence_pairs") or (self.objective == "classification" and not labels):
@@ -540,6 +547,17 @@ class Settings(Section):
 
     def _check_main_models(self) -> None:
         """What is measured on language models is measured on the first stage of the main size that trains them."""
+        context = self.measurements.context
+        windows = {
+            stage.training.window
+            for stage in self.stages.values()
+            if stage.objective == "language_model" and not stage.size
+        }
+        for what, values in (("near", [context.near]), ("kept", context.kept)):
+            if wrong := [value for value in values if windows and value >= min(windows)]:
+                raise ValueError(
+                    f"measurements.context.{what} has {wrong[0]}; write less than the training window of {min(windows)}"
+                )
         for what in ("gradients", "context", "parallelism"):
             for model in getattr(self.measurements, what).architectures:
                 trained = [
@@ -554,15 +572,25 @@ class Settings(Section):
                     raise ValueError(f"{where} stages.{trained[0][0]} trains first, and not as a language model")
 
     def _check_names(self) -> None:
-        """No two stages' rows of evidence may have the same names."""
+        """No two stages' rows of evidence may have the same names; not every kind tells variant and size."""
         seen: dict[tuple[Any, ...], str] = {}
         for name, stage in self.stages.items():
-            for model in stage.architectures:
-                key = (stage.task, stage.objective, stage.variant, stage.size, stage.training.records, model)
-                if (other := seen.setdefault(key, name)) != name:
+            trained = (stage.task, stage.objective, stage.variant, stage.size, stage.training.records)
+            cures: dict[tuple[Any, ...], str] = {
+                trained: "with the same variant, size and training.records; give one a variant"
+            }
+            if stage.objective == "sequence_pairs" and stage.evaluation:
+                told = "and evaluate it at one size; write evaluation: null in one, or give it a size"
+                cures["searched", stage.task, stage.size] = told
+            if stage.objective == "answers":
+                cures["answered", stage.task] = "to answer; give one an entry of its own under algorithms"
+            if stage.speed:
+                cures["timed", stage.task, stage.variant] = "and time it; write speed: null in one"
+            for model, (kind, cure) in product(stage.architectures, cures.items()):
+                if (other := seen.setdefault((*kind, model), name)) != name:
                     raise ValueError(
-                        f"stages.{other} and stages.{name} both train {model} on {stage.task} with the same variant, "
-                        "size and training.records, so that their scores could not be told apart; give one a variant"
+                        f"stages.{other} and stages.{name} both train {model} on {stage.task} {cure}, "
+                        "for their figures could not be told apart"
                     )
 
     def _check_grids(self) -> None:
@@ -733,10 +761,12 @@ def schema() -> dict[str, Any]:
 
 def _in_edition(error: ValidationError, change: Mapping[str, Any]) -> bool:
     """Whether the first problem is with something that the edition says."""
-    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    place = documents.first_problem(error)["loc"]
     inside: Any = change
-    for part in problems[0]["loc"]:
-        if not isinstance(inside, Mapping) or part not in inside:
+    for part in place:
+        if not isinstance(inside, Mapping):
+            break  # the edition says this whole value
+        if part not in inside:
             return False
         inside = inside[part]
-    return bool(problems[0]["loc"])
+    return bool(place)

@@ -162,6 +162,9 @@ def test_json_catalogues_of_both_kinds() -> None:
         read("catalogues", {"c/fr.json": '{"a": "b"}'}, "translation")
     with pytest.raises(UserError, match=r"c/en\.json line 2 is not JSON"):
         read("catalogues", {"c/en.json": "{\n]"}, "translation")
+    for unreadable in ('{"a": ' * 100_000, '{"n": ' + "9" * 5000 + "}"):
+        with pytest.raises(UserError, match=r"c/en\.json is not JSON that can be read"):
+            read("catalogues", {"c/en.json": unreadable}, "translation")
 
 
 def king_james(verses: list[tuple[int, str]]) -> str:

@@ -158,7 +158,7 @@ def test_a_figure_that_was_changed_is_noticed(built: dict[str, Path], tmp_path: 
     [
         (21.34, "points", "21.3"),
         (1.0, "points", "1.00"),
-        (2.0712, "bits/byte", "2.071"),
+        (2.0712, "bit/byte", "2.071"),
         (20412.7, "tokens/s", "20,413"),
         (1.3e6, "", "1.30\u202fM"),
         (999_999, "", "1.00\u202fM"),
@@ -176,7 +176,7 @@ def test_numbers_as_people_read_them(value: float, unit: str, text: str) -> None
     assert figures.rounded(value, unit) == text
 
 
-@given(st.floats(-1e13, 1e13), st.sampled_from(["", "points", "%", "bits/byte", "bytes", "s"]))
+@given(st.floats(-1e13, 1e13), st.sampled_from(["", "points", "%", "bit/byte", "bytes", "s"]))
 def test_rounding_stays_near_and_readable(value: float, unit: str) -> None:
     said = read_back(figures.rounded(value, unit))
     assert said is not None

@@ -66,15 +66,15 @@ SCORES = {
     },
 }
 UNITS = {
-    "chrf": "points",
-    "bleu": "points",
-    "rouge1": "points",
-    "rouge2": "points",
-    "rougeL": "points",
+    "chrf": "%",
+    "bleu": "%",
+    "rouge1": "%",
+    "rouge2": "%",
+    "rougeL": "%",
     "accuracy": "%",
     "f1": "%",
-    "bits_per_byte": "bits",
-    "valid_bits_per_byte": "bits",
+    "bits_per_byte": "bit/byte",
+    "valid_bits_per_byte": "bit/byte",
 }
 
 

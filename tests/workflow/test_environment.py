@@ -35,6 +35,17 @@ def test_a_disk_that_is_nearly_full_is_told_with_what_a_run_needs(tmp_path: Path
     assert "MB free, and a run needs 1000000000000000; free some space" in told
 
 
+def test_paths_that_differ_in_the_seed_alone_are_one_word_of_bash():
+    """And bash writes the very paths again; a command of a thousand seeds fits into one argument."""
+    paths = [f"runs/lm/{name}/s{seed}/metrics.json" for name in ("lstm", "s1") for seed in range(1000)]
+    paths += ["runs/lm/gru/s0/metrics.json", "tuning/lm/lstm.json", "runs/lm/rnn/s0", "runs/lm/rnn/s1"]
+    words = environment.by_seed(paths)
+    assert words[0] == "runs/lm/lstm/s{0..999}/metrics.json"
+    assert len(words) == 5
+    told = subprocess.run(["bash", "-c", f"echo {' '.join(words)}"], capture_output=True, text=True, check=True).stdout
+    assert told.split() == paths
+
+
 def with_devices(folder: Path, *names: str) -> Path:
     """A system that has these files."""
     for name in names:

@@ -26,13 +26,14 @@ rule evidence:
         "../envs/verdict.yaml"
     params:
         code=code_digest("verdict.evidence"),
-        runs=expand("runs/{run}", run=RUNS),
+        metrics=environment.by_seed(METRICS),
+        runs=environment.by_seed(expand("runs/{run}", run=RUNS)),
         others=OTHER_DEVICES,
         folder=subpath(output.evidence, parent=True),
     message:
         "gather the evidence"
     shell:
-        "python -m verdict.job verdict.evidence --metrics {input.metrics} --runs {params.runs} {params.others}"
+        "python -m verdict.job verdict.evidence --metrics {params.metrics} --runs {params.runs} {params.others}"
         " --out {params.folder}"
         " 2>&1 | tee {log} >&2"
 
@@ -52,11 +53,12 @@ rule ledger:
         "../envs/verdict.yaml"
     params:
         code=code_digest("verdict.ledger"),
+        metrics=environment.by_seed(METRICS),
         attempt=environment.ledger_attempt(Path("results/ledger.json")),
     message:
         "write new runs into MLflow"
     shell:
-        "python -m verdict.job verdict.ledger --metrics {input.metrics} --cards {input.cards} --machine {input.machine}"
+        "python -m verdict.job verdict.ledger --metrics {params.metrics} --cards {input.cards} --machine {input.machine}"
         " --out {output.ledger} --attempt {params.attempt} 2>&1 | tee {log} >&2"
 
 

@@ -29,6 +29,7 @@ rule page:
     params:
         code=code_digest("verdict.page.__main__"),
         words=files_digest("page/templates", "page/words"),
+        outputs=environment.by_seed(expand("runs/{run}/outputs.jsonl", run=ANSWERED)),
         earlier=f"--earlier {shlex.quote(SETTINGS.earlier)}" if SETTINGS.earlier else "",
         others=OTHER_DEVICES,
         rooms=lambda wildcards: as_json(environment.rooms(workflow.rules)),
@@ -37,5 +38,5 @@ rule page:
     shell:
         "python -m verdict.job verdict.page --evidence {input.evidence} --history {input.history} --verdict {input.verdict}"
         " --claims {input.claims} --ledger {input.ledger} --machine {input.machine} --cards {input.cards}"
-        " --outputs {input.outputs} --activity {input.activity} {params.earlier} {params.others}"
+        " --outputs {params.outputs} --activity {input.activity} {params.earlier} {params.others}"
         " --rules {params.rooms:q} --out {output.page} --card {output.card} 2>&1 | tee {log} >&2"

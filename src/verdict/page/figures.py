@@ -49,7 +49,7 @@ def rounded(value: float, unit: str = "", lang: str = "en") -> str:
         text = f"{size:g}"
     elif unit in SCORES:
         text = f"{size:.1f}" if size >= 9.95 else f"{size:.2f}" if size >= 0.1 else _digits(size, 2)
-    elif "bits" in unit or unit in ("bits_per_byte", "bits/byte", "bits per byte"):
+    elif unit == "bit/byte":
         text = f"{size:.3f}" if size >= 0.1 else _digits(size, 2)
     elif size >= 999_500:
         for name, scale in LARGE[lang]:

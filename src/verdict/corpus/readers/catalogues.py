@@ -83,6 +83,8 @@ def _json(member: Member) -> dict[str, Any]:
         value = json.loads(decode(member))
     except json.JSONDecodeError as error:
         raise UserError(f"{member.name} line {error.lineno} is not JSON ({error.msg}); mend or remove it") from error
+    except (RecursionError, ValueError) as error:  # nested too deep, or a number of thousands of digits
+        raise UserError(f"{member.name} is not JSON that can be read ({error}); mend or remove it") from error
     if not isinstance(value, dict):
         raise UserError(f"{member.name} line 1 is not a JSON object; a catalogue maps keys to messages")
     return value

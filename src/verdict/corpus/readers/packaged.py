@@ -101,7 +101,7 @@ def read_botocore(members: Sequence[Member], fields: tuple[str, ...], options: B
         try:
             operations = json.loads(decode(member))["operations"]
             described = [(str(name), str(one.get("documentation") or "")) for name, one in operations.items()]
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        except (RecursionError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{member.name} is no service description of botocore ({error}); remove it") from error
         for name, documentation in described:
             source = " ".join(strip_html(documentation).split()[: options.first_words])
