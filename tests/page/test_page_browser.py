@@ -7,7 +7,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -224,8 +224,11 @@ def test_the_chooser_answers_what_the_judge_found(browser: Browser, built: dict[
                 }
                 expected = situations(verdict, criterion, task, float(length or 0))
                 assert found == expected, (criterion, task, length)
-                assert page.locator("#chosen").get_attribute("data-answer") == answer(set(expected.values()))
+                assert page.locator("#chosen").get_attribute("data-answer") == answer(expected.values())
                 assert page.locator(".chosen-answer:visible").count() == 1
+                known = [one["variable"] for one in verdict["final"]["situations"] if one["criterion"] == criterion]
+                if length and not {"length", "context"} & set(known):
+                    assert page.locator("[data-unheard=length]").is_visible()
                 asked += bool(found)
         assert asked > 10
 
@@ -259,15 +262,18 @@ def situations(verdict: dict[str, Any], criterion: str, task: str, length: float
     return {place: one["favoured"] for place, one in found.items()}
 
 
-def answer(sides: set[str]) -> str:
-    """The chooser's sentence for these sides."""
-    if not sides:
+def answer(favoured: Collection[str]) -> str:
+    """The chooser's sentence for situations that favour these sides."""
+    if not favoured:
         return "nothing"
-    if not (decided := sides - {"unresolved"}):
+    decided = [side for side in favoured if side != "unresolved"]
+    if not decided:
         return "unresolved"
-    if not (named := decided - {"no_difference"}):
+    if not (named := set(decided) - {"no_difference"}):
         return "no_difference"
-    return f"for {named.pop()}" if len(named) == 1 else "depends"
+    if len(named) > 1:
+        return "depends"
+    return f"{'mostly' if 2 * len(decided) < len(favoured) else 'for'} {named.pop()}"
 
 
 @pytest.mark.slow

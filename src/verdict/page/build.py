@@ -87,6 +87,7 @@ def render(inputs: Inputs, words: Words, card: str | None = None) -> str:
         count=lambda name: Markup('<span data-count="{}"></span>').format(name),
         run_ids=naming.run_ids,
         paths=inputs.paths,
+        edition=f" --config edition={inputs.machine['edition']}" if inputs.machine.get("edition") else "",
     )
     return environment.get_template("page.html.j2").render(
         **shown,

@@ -100,8 +100,8 @@ class Figures:
         return tag(value, text, source="evidence", **{key: row[key] for key in EVIDENCE_KEYS})
 
     def at(self, value: float) -> str:
-        """A value of a swept variable, which was set and not measured."""
-        return f"{int(value):,}" if float(value).is_integer() else f"{value:g}"
+        """A value of a swept variable: one that was set, or a mean (of lengths), of which three digits say enough."""
+        return f"{int(value):,}" if float(value).is_integer() else f"{value:.3g}"
 
     def date(self, iso: str) -> Markup:
         """A day (``2026-11-23``) as each language writes it."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import altair as alt
 
+from verdict.page.figures import SCORES
 from verdict.page.words import TOKEN, Words
 
 Row = dict[str, Any]
@@ -112,7 +113,7 @@ def finish(
 
 def value_axis(rows: Sequence[Row], zero: bool) -> alt.Scale:
     finite = [row["value"] for row in rows if math.isfinite(row["value"])]
-    if finite and min(finite) > 0 and max(finite) / min(finite) > LOG_SPREAD:
+    if finite and rows[0].get("unit") not in SCORES and min(finite) > 0 and max(finite) / min(finite) > LOG_SPREAD:
         return alt.Scale(type="log", nice=True)
     return alt.Scale(zero=True, nice=True) if zero else alt.Scale(zero=False, nice=True, padding=8)
 

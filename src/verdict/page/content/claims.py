@@ -59,7 +59,7 @@ def _card(naming: Naming, gallery: Gallery, index: int, judged: dict[str, Any]) 
         "short": words.t("short." + claim.id) if "short." + claim.id in words else words.both(claim.text.model_dump()),
         "measured": claim.measured.model_dump(),
         "tests": tests,
-        "told": _told(judged, tests),
+        "told": _told(tests),
         "panels": panels,
         "architectures": charts.arranged(
             name
@@ -121,21 +121,16 @@ def _test(naming: Naming, test: dict[str, Any], where: str, settings: dict[str, 
     }
 
 
-def _told(judged: dict[str, Any], tests: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The comparison that stands for the claim: the first with the claim's own label, one with an interval before one
-    without (of those undecided, one that the correction alone took back)."""
-    wanted = "supported" if judged["label"] == "only_when" else judged["label"]
-    return min(
-        tests,
-        key=lambda test: (test["label"] != wanted, test["estimate"] is None, test["why"] != "corrected"),
-        default=None,
-    )
+def _told(tests: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The comparison that stands for the claim: the docket's first of which anything can be said, whatever it says. One
+    chosen by its outcome would make every claim look like the best of its comparisons."""
+    return next((test for test in tests if test["why"] != "never_both"), next(iter(tests), None))
 
 
 def _sentence(naming: Naming, judged: dict[str, Any], tests: Sequence[dict[str, Any]]) -> Markup:
-    """The finding in one sentence: one telling comparison, and how the others came out."""
+    """The finding in one sentence: the docket's first comparison, and how the others came out."""
     words, fig = naming.words, naming.fig
-    test = _told(judged, tests)
+    test = _told(tests)
     if test is None:
         return words.t("finding.not_tried")
     common = {
@@ -161,6 +156,8 @@ def _sentence(naming: Naming, judged: dict[str, Any], tests: Sequence[dict[str, 
         counts = [(label, sum(other["label"] == label for other in tests)) for label in LABELS]
         listed = naming.listed(words.t("counted." + label, n=count) for label, count in counts if count)
         sentence = Markup("{} {}").format(sentence, words.t("finding.of_all", n=len(tests), counts=listed))
+    if untried := sum(other["label"] == "not_tried" for other in judged["tests"]):
+        sentence = Markup("{} {}").format(sentence, words.t("finding.untried", n=untried))
     return sentence
 
 

@@ -12,6 +12,8 @@ from verdict.page.inputs import Inputs
 from verdict.page.words import Words
 
 Row = dict[str, Any]
+#: units that the metric's name says already, or that are none
+SAID = ("", "ratio", "points", "exponent", "bit/byte", "points per doubling", "matrix products")
 #: values that are no condition: counted on no device, and at a width that the variant's name says is equal
 UNSAID = {("device", "none"), ("matching", "width")}
 
@@ -87,8 +89,22 @@ class Naming:
         return Markup("{} {}").format(self.words.name("variable", variable), shown)
 
     def situation(self, number: int, situation: dict[str, Any]) -> dict[str, Any]:
-        """A line of the final table as ``effect`` and ``chips`` take it."""
+        """A line of the final table as ``effect`` and ``chips`` take it, with what both sides measured (``means``)."""
+        judged, place = self.inputs.verdict["final"]["tests"][number], pointer("final", "tests", number)
+        sides = (("favoured", judged["favoured"]), ("against", judged["against"]))
+        means = [
+            Markup("{} {}").format(
+                self.side(judged, name),
+                self.fig.verdict(judged[f"{key}_mean"], f"{place}/{key}_mean", judged["unit"], judged["metric"]),
+            )
+            for key, name in sides
+            if judged[f"{key}_mean"] is not None
+        ]
+        metric = self.words.name("metric", judged["metric"])
+        is_said = judged["unit"] in SAID or f"({judged['unit']})" in metric
+        unit = "" if is_said else self.words.name("unit", judged["unit"])
         test = {
+            "means": Markup("{} {}").format(self.listed(means), unit) if means else Markup(""),
             "unit": "points" if situation["effect"] == "difference" else "",
             **situation,
             "pointer": pointer("final", "situations", number),

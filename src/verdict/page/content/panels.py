@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from verdict.page import charts, effects
-from verdict.page.content.naming import Naming
+from verdict.page.content.naming import SAID, Naming
 from verdict.page.content.order import joined, task_order
 from verdict.page.words import Words
 
@@ -24,8 +24,6 @@ Asked = tuple[Draw, dict[int, Row]]
 DERIVED = {"throughput_kept": "length", "batch_gain": "batch"}  # ratios whose own curve, over this variable, says more
 #: columns that tell charts of one metric apart, in this order
 APART = ("variant", "size", "implementation", "matching")
-#: units that the metric's name says already, or that are none
-SAID = ("", "ratio", "points", "exponent", "bit/byte", "bits", "points per doubling", "matrix products")
 #: comparisons whose intervals are drawn under a chart's title; more than that have a chart of their own
 INTERVALS = 3
 #: conditions from which on effects are drawn over the swept variable
@@ -52,6 +50,7 @@ class Gallery:
             "panel": panel,
             "title": title,
             "finding": finding(self.naming, tests),
+            "metric": self.naming.words.name("metric", panel.about["metric"]) if panel.about.get("metric") else "",
             "tests": sorted(tests, key=_place) if len(tests) <= INTERVALS and panel.kind != "gap" else [],
         }
         self.items.append(item)
@@ -66,7 +65,7 @@ class Gallery:
             parts.append(name("device", about["device"]))
         unit = about.get("unit", "")
         metric = name("metric", about["metric"])
-        if unit not in SAID:
+        if unit not in SAID and f"({unit})" not in metric:
             metric = Markup('{} <span class="unit">({})</span>').format(metric, name("unit", unit))
         return Markup("<b>{}</b> {}").format(metric, joined(parts, " · "))
 

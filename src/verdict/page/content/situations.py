@@ -109,6 +109,7 @@ def chooser(naming: Naming) -> dict[str, Any]:
                     "metric": str(naming.words.name("metric", test["metric"])),
                     "where": [str(chip) for chip in naming.chips(test, rest, at="/at")],
                     "effect": str(naming.effect(test)),
+                    "means": str(test["means"]),
                 },
             }
         )

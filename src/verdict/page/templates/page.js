@@ -210,20 +210,25 @@
   const FACETS = ["data", "length", "batch"];
 
   // What is asked exactly must agree. Of a series over data, length or batch the nearest value counts if it is no more
-  // than a doubling away, and where there is such a series, situations that do not speak of it step back.
+  // than a doubling away, and where there is such a series, situations that do not speak of it step back. Where there is
+  // none, the reader is told that what was asked for changes nothing.
   const chosen = (want) => {
     let found = situations.filter((one) => ["criterion", "task", "device"].every(
       (name) => !want[name] || !one[name] || one[name] === want[name]));
+    const unheard = [];
     for (const facet of FACETS) {
       if (!want[facet]) continue;
       const speaks = found.filter((one) => one.facet === facet);
-      if (!speaks.length) continue;
+      if (!speaks.length) {
+        unheard.push(facet);
+        continue;
+      }
       const off = (one) => Math.abs(Math.log2(Math.max(one.at, 1)) - Math.log2(Math.max(want[facet], 1)));
       const least = new Map();
       for (const one of speaks) least.set(one.series, Math.min(least.get(one.series) ?? Infinity, off(one)));
       found = speaks.filter((one) => off(one) <= 1 && off(one) === least.get(one.series));
     }
-    return found;
+    return [found, unheard];
   };
   const answer = (found) => {
     const sides = new Set(found.map((one) => one.favoured));
@@ -232,7 +237,9 @@
     if (!sides.size) return "unresolved";
     const named = [...sides].filter((side) => side !== "no_difference");
     if (!named.length) return "no_difference";
-    return named.length === 1 ? "for " + named[0] : "depends";
+    if (named.length > 1) return "depends";
+    const decided = found.filter((one) => one.favoured !== "unresolved").length;
+    return (2 * decided < found.length ? "mostly " : "for ") + named[0];
   };
 
   // the texts of an entry were escaped when the page was written, as all its other texts were
@@ -241,7 +248,8 @@
     line.dataset.pointer = one.pointer;
     line.dataset.favoured = one.favoured;
     const parts = [`<span class="metric">${one.shown.metric}</span>`,
-      `<span>${one.shown.where.map((chip) => `<span class="chip">${chip}</span>`).join(" ")}</span>`, one.shown.effect];
+      `<span>${one.shown.where.map((chip) => `<span class="chip">${chip}</span>`).join(" ")}</span>`, one.shown.effect,
+      `<span class="muted">${one.shown.means}</span>`];
     const side = document.querySelector(`template[data-side="${CSS.escape(one.favoured)}"]`);
     line.append(side.content.cloneNode(true));
     line.insertAdjacentHTML("beforeend", " " + parts.join(" "));
@@ -250,12 +258,13 @@
   const choose = () => {
     const want = Object.fromEntries(new FormData(form));
     for (const facet of FACETS) want[facet] = Number(want[facet] || 0);
-    const found = chosen(want), said = answer(found);
+    const [found, unheard] = chosen(want), said = answer(found);
     const box = document.getElementById("chosen");
     box.hidden = false;
     for (const line of box.querySelectorAll("[data-answer]")) line.hidden = line.dataset.answer !== said;
     box.dataset.answer = said;
-    const side = said.startsWith("for ") ? said.slice(4) : "";
+    const side = /^(for|mostly) /.test(said) ? said.slice(said.indexOf(" ") + 1) : "";
+    for (const note of box.querySelectorAll("[data-unheard]")) note.hidden = !unheard.includes(note.dataset.unheard);
     const counted = (name) => found.filter((one) => one.favoured === name).length;
     for (const place of box.querySelectorAll("[data-count]")) {
       const name = place.dataset.count;
