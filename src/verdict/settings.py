@@ -464,6 +464,11 @@ class Settings(Section):
     stages: dict[Name, Stage]
     measurements: Measurements
 
+    @property
+    def trained(self) -> set[str]:
+        """The architectures of all stages."""
+        return {name for stage in self.stages.values() for name in stage.architectures}
+
     @model_validator(mode="after")
     def _hang_together(self) -> "Settings":
         self._check_main_models()

@@ -1,11 +1,14 @@
 """Each mixer against its equations, written out anew in float64; and what makes it a mixer."""
 
 import math
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
 from tiny import ARCHITECTURES, pieces
+from torch.utils.flop_counter import FlopCounterMode
 
 from verdict.errors import UserError
 from verdict.models.families import build
@@ -278,6 +281,28 @@ def test_a_recurrent_layer_adds_unit_variance_when_training_begins(kind: type[Re
     mixer.reset_parameters(0.5)
     with torch.inference_mode():
         assert mixer(torch.randn(16, 64, width)).std().item() == pytest.approx(0.5, rel=0.25)
+
+
+def test_the_mixer_in_the_documentation_does_what_it_owes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    text = (Path(__file__).parents[2] / "docs/architectures.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "mine.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    setting = Architecture("mine:LeakyAverage", 2, True, options={"keep": 0.8})
+    shape = Shape("language_model", 16, 4000, 280)
+    lm, tokens = build(setting, shape, solve(setting, shape), 0).eval(), pieces(3, 20)
+    mixer = lm.decoder.blocks[0].mixer
+    decoding, found = lm.start(3, 20), []
+    with torch.inference_mode():
+        for t in range(20):
+            logits, decoding = lm.step(tokens[:, t], decoding)
+            found.append(logits)
+        torch.testing.assert_close(torch.stack(found, 1), lm.logits(lm(tokens)), rtol=0, atol=1e-5)
+        assert mixer(torch.randn(8, 200, 16)).std().item() == pytest.approx(0.5, rel=0.3)
+    assert decoding.states[0].mean.shape == (3, mixer.state_floats(20))
+    with FlopCounterMode(display=False) as counter:
+        mixer(torch.randn(1, 20, 16))
+    assert counter.get_total_flops() == 20 * mixer.flops_per_token(20)
 
 
 def test_one_key_is_all_there_is_to_see():

@@ -24,6 +24,7 @@ for process in environment.others(Path.cwd()):
     )
 environment.enter(Path.cwd())
 
+from verdict.court import claims as docket
 from verdict.errors import UserError
 from verdict.job import start_server
 from verdict.provenance import code_digest as digest_of
@@ -32,6 +33,8 @@ from verdict.settings import job, resolve, trials
 
 try:
     SETTINGS = resolve(config)
+    # before anything is trained: the judge would refuse the evidence, and a docket changed then is told on the page
+    docket.check_architectures(docket.load(Path("claims.yaml")), SETTINGS.trained)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import json
 import typing
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -241,6 +242,15 @@ class Claims(Strict):
             if claim.id == id:
                 return claim
         raise UserError(f"there is no claim '{id}'; known are {', '.join(claim.id for claim in self.claims)}")
+
+
+def check_architectures(claims: Claims, trained: Iterable[str]) -> None:
+    """Raise ``UserError`` if an architecture is to be trained that the docket has no name for."""
+    if unknown := sorted(set(trained) - claims.architectures.keys()):
+        raise UserError(
+            f"claims.yaml has no name for the architecture '{unknown[0]}', which params.yaml trains; write it under "
+            "architectures there before the first run"
+        )
 
 
 def load(path: Path | str) -> Claims:
