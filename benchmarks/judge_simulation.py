@@ -19,7 +19,7 @@ import numpy as np
 from verdict.court import claims as docket
 from verdict.court import evidence
 from verdict.court.claims import Claims
-from verdict.court.judge import judge
+from verdict.court.judge import Case, combine, correct, judge
 from verdict.court.sides import Sides
 from verdict.court.weighing import weigh
 from verdict.measure import items
@@ -152,6 +152,29 @@ def power(claims: Claims, noises: Sequence[float], count: int, tables_each: int,
             print(f"| {seeds} | {noise:g} | {single:.0%} | {cells} |")
 
 
+def mixed(claims: Claims, count: int, rng: np.random.Generator) -> None:
+    """False decisions in a claim of which some conditions are truly contradicted and others lie at the border, in an
+    area whose three other claims are found: five seeds, noise 0.5."""
+    print("| truly contradicted | at the border | called only when | any false decision | false, of the decisions |")
+    print("|---|---|---|---|---|")
+    test = claims.claims[0].tests[0]
+
+    def cases(effects: Sequence[float]) -> list[Case]:
+        worlds = [_sides(effect + 0.5 * rng.standard_normal(5)) for effect in effects]
+        return [Case(test, {}, sides, weigh(test, sides, LEVEL)) for sides in worlds]
+
+    for contradicted, border in ((5, 5), (10, 10), (20, 20), (0, 20)):
+        effects, hits, shares = [-2.0] * contradicted + [1.0] * border, Counter[str](), []
+        for _ in range(count):
+            claim, *_ = correct([cases(effects), *([case] for case in cases([2.0] * 3))], LEVEL)
+            false = sum(case.label in DECISIONS for case in claim[contradicted:])
+            hits["only when"] += combine(case.label for case in claim) == "only_when"
+            hits["any"] += false > 0
+            shares.append(false / max(1, sum(case.label in DECISIONS for case in claim)))
+        told = f"{hits['only when'] / count:.1%} | {hits['any'] / count:.1%} | {np.mean(shares):.1%}"
+        print(f"| {contradicted} | {border} | {told} |")
+
+
 def _sides(differences: Sequence[float], items_error: float = 0.0) -> Sides:
     favoured = {seed: float(value) for seed, value in enumerate(differences)}
     return Sides(favoured, dict.fromkeys(favoured, 0.0), items=[{"value": items_error}] if items_error else [])
@@ -177,7 +200,7 @@ def coverage(claims: Claims, count: int, rng: np.random.Generator) -> None:
     for kind, draw in kinds.items():
         for replicates in (3, 5):
             line(kind, "none", replicates, (_sides(draw(replicates)) for _ in range(count)))
-    size, drawn = 200, items.resamples(200, 300, 0)
+    size, drawn = 200, items.resamples(range(200), 300, 0)
     for relative in (0.25, 0.5, 1.0, 2.0):
         for replicates in (3, 5):
             for told in ("left out", "added"):
@@ -218,6 +241,8 @@ def main() -> None:
         print()
     print("### One margin beyond the border\n")
     power(claims, (0.1, 0.25, 0.5, 0.75, 1.0, 2.0), given.worlds // 4, max(1, given.worlds // 20), rng)
+    print("\n### Where a claim's conditions differ in truth\n")
+    mixed(claims, given.worlds // 2, rng)
     print("\n### Coverage of the 95 % intervals\n")
     coverage(claims, given.worlds, rng)
     print(f"\n{time.time() - begun:.0f} s")

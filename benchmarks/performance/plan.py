@@ -42,7 +42,7 @@ class Plan:
     faithful_steps: int = 300
     profiled_length: int = 128
     edition: str = "quick"  # whose run is looked at as a whole
-    #: growth over one of them, the others at width 128, length 128, 8 sequences, vocabulary 4,000
+    #: growth over one of them, the others at width 128, length 128, 4 sequences, vocabulary 4,000
     grown_lengths: tuple[int, ...] = (32, 64, 128, 256, 512, 1024, 2048)
     grown_widths: tuple[int, ...] = (32, 64, 128, 256, 512)
     grown_batches: tuple[int, ...] = (1, 2, 4, 8, 16, 32)

@@ -77,11 +77,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
     try:
         with writing(path):
             yield aside
-        with open(aside, "rb") as written:
-            os.fsync(written.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        aside.chmod(0o666 & ~umask)
+        _synced(aside)
+        aside.chmod(0o666 & ~_umask())
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
@@ -104,9 +101,9 @@ def replacing_folder(path: Path | str) -> Iterator[Path]:
     try:
         with writing(path):
             yield aside
-        umask = os.umask(0)
-        os.umask(umask)
-        aside.chmod(0o777 & ~umask)
+        for file in (each for each in aside.rglob("*") if each.is_file()):
+            _synced(file)
+        aside.chmod(0o777 & ~_umask())
         if path.exists():
             there = {each.name for each in path.iterdir()}
             if there and there.isdisjoint(each.name for each in aside.iterdir()):
@@ -121,6 +118,18 @@ def replacing_folder(path: Path | str) -> Iterator[Path]:
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _synced(file: Path) -> None:
+    """What was written is on the disk before a name points at it, or a power cut could leave a name without content."""
+    with open(file, "rb") as written:
+        os.fsync(written.fileno())
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
 
 
 def write_text(path: Path | str, text: str) -> None:

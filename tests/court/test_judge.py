@@ -440,6 +440,32 @@ def test_a_label_is_what_the_corrected_interval_says(centres, seed):
             assert entry["label"] == (says or "inconclusive")
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(-1, 5), min_size=2, max_size=6), st.integers(0, 99))
+def test_so_it_does_where_a_size_is_claimed(centres, seed):
+    """Being alike is one way of not being that: the more alike two sides are, the surer they contradict it."""
+    chance, rows = random.Random(seed), []
+    for at, centre in enumerate(centres):
+        values = [centre + chance.gauss(0, 0.5) for _ in range(3)]
+        rows += measured([30 + value for value in values], [30.0] * 3, variable="x", at=at)
+    claims = small({"rule": "at_least", "margin": margin(3.0, equal=1.0)})
+    for entry in judge(claims, evidence.frame(rows))["claims"][0]["tests"]:
+        low, high = entry["corrected_low"], entry["corrected_high"]
+        if abs(entry["p_corrected"] - 0.05) > 1e-6 and entry["uncorrected_label"] != "inconclusive":
+            says = "supported" if low > 3 else "tie" if low > -1 and high < 1 else "contradicted" if high < 3 else ""
+            assert entry["label"] == (says or "inconclusive")
+
+
+def test_replicates_that_are_all_alike_are_no_proof():
+    """Three equal seeds decide alone; as one of many comparisons they do not lend their certainty to the others."""
+    alike = measured([100.0] * 3, [100.0] * 3)
+    assert one(small({}), alike)["label"] == "tie"
+    assert 0.01 < one(small({}), alike)["p"] < 0.05
+    noise = [row for at in range(9) for row in measured([1.0, 9.0, 5.0], [3.0, 2.0, 8.0], variable="x", at=at + 1.0)]
+    entries = judge(small({}), evidence.frame([*alike, *noise]))["claims"][0]["tests"]
+    assert {entry["label"] for entry in entries} == {"inconclusive"}
+
+
 def test_a_test_without_evidence_tells_what_it_would_have_been_of():
     test = {"select": {"experiment": "training", "task": "lm", "variant": ["beam", "greedy"]}}
     entry = one(small(test), [])

@@ -45,6 +45,43 @@ def entry(label: str, favoured: str = "transformer", against: str = "lstm", why:
     return {"label": label, "why": why, "favoured": favoured, "against": against, "baseline": None, **told}
 
 
+def test_what_two_devices_measured_stands_apart_and_is_named(read: inputs.Inputs):
+    """A GPU's rows beside the CPU's: neither takes the other's place, nor joins it in one cell or line."""
+    sample, rows = read.evidence[0], list(read.evidence)
+    trial = {
+        **sample, "experiment": "tuning", "task": "lm", "metric": "valid_bits_per_byte", "variable": "learning_rate",
+        "variant": "", "device": "cpu",
+    }  # fmt: skip
+    rows += [
+        {**trial, "architecture": name, "at": rate, "value": rate}
+        for name in ("transformer", "lstm")
+        for rate in (0.1, 0.2)
+    ]
+    moved = [
+        {**row, "device": "cuda", "value": row["value"] * 2}
+        for row in rows
+        if row["experiment"] in ("training", "tuning", "time_to_quality")
+    ]
+
+    def told(rows: list[dict[str, Any]]) -> tuple[list[Any], ...]:
+        naming = with_evidence(read, [{**row, "row": number} for number, row in enumerate(rows)])
+        scored = [line for task in models.scores(naming, Gallery(naming)) for line in task["lines"]]
+        asked = [item for told in explain.explorers(naming, Gallery(naming)) for item in told["items"]]
+        return (
+            models.costs(naming)["lines"],
+            models.tuning(naming),
+            [line for line in scored if line["architecture"] != "baseline"],
+            [item["panel"] for item in asked if item["panel"].about["metric"] == "seconds_to_target"],
+        )
+
+    for alone, both in zip(told(rows), told([*rows, *moved]), strict=True):
+        assert len(both) == 2 * len(alone) > 0
+    _, tuned, scored, curves = told([*rows, *moved])
+    assert {group["device"] for group in tuned} == {line["device"] for line in scored} == {"cpu", "cuda"}
+    assert {group["device"] for group in told(rows)[1]} == {""}
+    assert all(len({row["device"] for row in panel.rows}) == 1 for panel in curves)
+
+
 @pytest.mark.parametrize(
     ("tests", "said"),
     [

@@ -50,7 +50,7 @@ class Windows:
     """A language model's text as windows of equal length.
 
     A batch: ``tokens`` [B, T+1]; the state starts afresh in every window, in training and evaluation, for every
-    architecture, and every piece is predicted once.
+    architecture, and no piece is predicted twice (those of a last window that would be short are left out).
     """
 
     def __init__(self, records: Records, window: int, batch_tokens: int) -> None:

@@ -23,15 +23,15 @@ from verdict.training.loop import StoppedError, lowest
 from verdict.training.runs import fit, validation_metric
 from verdict.training.settings import Job, device_of
 
-#: a learning rate works if its loss is at most this much above the best one's: as a share of it, or in nats where the
-#: best is near 0 (a right answer is then still given 95 % of the probability)
+#: a learning rate works if its loss is at most this much above the best one's: as a share of it, or below a loss of 1
+#: in its unit (of answers nats: a right one is then still given 95 % of the probability; of texts bits per byte)
 WORKS = 0.05
 
 
 def working_octaves(losses: dict[float, float]) -> float:
     """Octaves (doublings) of the learning rate around the best within which every tried rate works.
 
-    ``losses``: learning rate → loss in nats, inf where it diverged. 0 if only the best works.
+    ``losses``: learning rate → loss (nats or bits per byte), inf where it diverged. 0 if only the best works.
     """
     rates = sorted(losses)
     best = min(rates, key=lambda rate: (losses[rate], rate))

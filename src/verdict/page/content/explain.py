@@ -31,16 +31,17 @@ def explorers(naming: Naming, gallery: Gallery) -> list[dict[str, Any]]:
         ("time_to_quality", "seconds_to_target"),
     ):
         here = [row for row in rows if row["metric"] == metric and row["at"] is not None]
-        groups = sorted({(row["task"], row["variant"]) for row in here}, key=lambda g: (*task_order(g[0]), g[1]))
+        groups = sorted({_curve(row) for row in here}, key=lambda g: (*task_order(g[0]), *g[1:]))
+        several = len({device for *_, device in groups}) > 1
         items = []
-        for task, variant in groups:
-            body = [row for row in here if (row["task"], row["variant"]) == (task, variant)]
+        for task, variant, device in groups:
+            body = [row for row in here if _curve(row) == (task, variant, device)]
             if len({row["at"] for row in body if math.isfinite(row["value"])}) > 1:
                 panel = charts.explorer(body, naming.words)
                 ats = sorted({row["at"] for row in body})
                 items.append(
                     {
-                        **gallery.add(panel, gallery.title(panel)),
+                        **gallery.add(panel, gallery.title(panel, several)),
                         "variant": variant,
                         "ats": [naming.fig.at(at) for at in ats],
                         "start": len(ats) // 2,
@@ -50,6 +51,10 @@ def explorers(naming: Naming, gallery: Gallery) -> list[dict[str, Any]]:
         if items:
             found.append({"key": key, "items": items})
     return found
+
+
+def _curve(row: dict[str, Any]) -> tuple[str, str, str]:
+    return row["task"], row["variant"], row["device"]
 
 
 def inside(naming: Naming, gallery: Gallery) -> list[dict[str, Any]]:

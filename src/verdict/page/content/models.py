@@ -70,9 +70,10 @@ def costs(naming: Naming) -> dict[str, Any]:
     metrics = [metric for metric in COSTS if any(row["metric"] == metric for row in rows)]
     lines: dict[tuple[Any, ...], dict[str, list[Row]]] = {}
     names = charts.arranged(row["architecture"] for row in rows)
+    told = ("variant", "size", *_devices(rows))
     for row in rows:
-        few = row["at"] if row["variable"] == "labels" else None
-        key = (*task_order(row["task"]), row["variant"], row["size"], few or 0, names.index(row["architecture"]))
+        few, number = row["at"] if row["variable"] == "labels" else None, names.index(row["architecture"])
+        key = (*task_order(row["task"]), row["variant"], row["size"], few or 0, row["device"], number)
         lines.setdefault(key, {}).setdefault(row["metric"], []).append(row)
     return {
         "metrics": metrics,
@@ -80,7 +81,7 @@ def costs(naming: Naming) -> dict[str, Any]:
             {
                 "task": (first := next(iter(cells.values()))[0])["task"],
                 "about": [
-                    *(naming.words.name(name, first[name]) for name in ("variant", "size") if first[name]),
+                    *(naming.words.name(name, first[name]) for name in told if first[name]),
                     *([naming.at(first["variable"], naming.fig.at(first["at"]))] if first["at"] is not None else []),
                 ],
                 "architecture": first["architecture"],
@@ -91,6 +92,11 @@ def costs(naming: Naming) -> dict[str, Any]:
     }
 
 
+def _devices(rows: Iterable[Row]) -> tuple[str, ...]:
+    """The column of devices, if the rows are of several, which then have to be named."""
+    return ("device",) if len({row["device"] for row in rows}) > 1 else ()
+
+
 def _distinct(rows: list[Row]) -> list[Row]:
     """The rows in the order of their replicates; one, if all have the same value."""
     ordered = sorted(rows, key=lambda row: row["replicate"] or 0)
@@ -98,14 +104,14 @@ def _distinct(rows: list[Row]) -> list[Row]:
 
 
 def tuning(naming: Naming) -> list[dict[str, Any]]:
-    """Per task and variant every architecture's trials: (rate, dropout) → loss, with the one that was chosen."""
+    """Per task, variant and device every architecture's trials: (rate, dropout) → loss, with the one that was taken."""
     rows = [row for row in naming.inputs.evidence if row["experiment"] == "tuning"]
     trials = [row for row in rows if row["variable"] == "learning_rate"]
     octaves = {_tuned(row): row for row in rows if row["metric"] == "learning_rate_octaves"}
     found = []
-    groups = sorted({(row["task"], row["variant"]) for row in trials}, key=lambda key: (*task_order(key[0]), key[1]))
-    for task, variant in groups:
-        here = [row for row in trials if (row["task"], row["variant"]) == (task, variant)]
+    groups = sorted({_tuned(row)[:-1] for row in trials}, key=lambda key: (*task_order(key[0]), *key[1:]))
+    for task, variant, device in groups:
+        here = [row for row in trials if _tuned(row)[:-1] == (task, variant, device)]
         columns = sorted({(row["matching"], row["at"]) for row in here})
         lines = []
         for name in charts.arranged(row["architecture"] for row in here):
@@ -125,6 +131,7 @@ def tuning(naming: Naming) -> list[dict[str, Any]]:
             {
                 "task": task,
                 "variant": variant,
+                "device": device if _devices(trials) else "",
                 "metric": here[0]["metric"],
                 "columns": [{"dropout": dropout, "rate": naming.fig.at(at)} for dropout, at in columns],
                 "dropouts": len({dropout for dropout, _ in columns}) > 1,
@@ -134,8 +141,8 @@ def tuning(naming: Naming) -> list[dict[str, Any]]:
     return found
 
 
-def _tuned(row: Row) -> tuple[str, str, str]:
-    return row["task"], row["variant"], row["architecture"]
+def _tuned(row: Row) -> tuple[str, str, str, str]:
+    return row["task"], row["variant"], row["device"], row["architecture"]
 
 
 def scores(naming: Naming, gallery: Gallery) -> list[dict[str, Any]]:
@@ -155,24 +162,16 @@ def scores(naming: Naming, gallery: Gallery) -> list[dict[str, Any]]:
         here = [row for row in rows if row["task"] == task]
         metrics = [metric for metric in SCORES if any(row["metric"] == metric for row in here)]
         names = charts.arranged(row["architecture"] for row in here)
-        models = sorted({(names.index(row["architecture"]), row["architecture"], row["variant"]) for row in here})
+        several = bool(_devices(row for row in here if row["architecture"] != "baseline"))
+        models = sorted({(names.index(row["architecture"]), *_model(row)) for row in here})
         lines = [
             {
                 "architecture": architecture,
                 "variant": variant,
-                "cells": [
-                    sorted(
-                        (
-                            row
-                            for row in here
-                            if (row["architecture"], row["variant"], row["metric"]) == (architecture, variant, metric)
-                        ),
-                        key=lambda row: row["replicate"] or 0,
-                    )
-                    for metric in metrics
-                ],
+                "device": device if several and architecture != "baseline" else "",
+                "cells": [_cell(here, (architecture, variant, device), metric) for metric in metrics],
             }
-            for _, architecture, variant in models
+            for _, architecture, variant, device in models
         ]
         panels = []
         for metric in metrics:
@@ -191,6 +190,16 @@ def scores(naming: Naming, gallery: Gallery) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _cell(rows: Iterable[Row], model: tuple[str, str, str], metric: str) -> list[Row]:
+    """A model's rows on a metric in the order of their replicates."""
+    own = [row for row in rows if _model(row) == model and row["metric"] == metric]
+    return sorted(own, key=lambda row: row["replicate"] or 0)
+
+
+def _model(row: Row) -> tuple[str, str, str]:
+    return row["architecture"], row["variant"], row["device"]
 
 
 def _beaten(naming: Naming, rows: list[Row], metrics: Iterable[str]) -> list[Markup]:
