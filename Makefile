@@ -45,6 +45,8 @@ setup-dev: $(VENV)/.requirements-dev
 $(VENV)/.requirements: requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(LOCKED)
+# what torch asks for beyond that on this platform: the libraries of its CUDA builds, which no lock for all can name
+	$(BIN)/python $(INSTALL) --no-compile --constraint requirements.lock torch
 	$(BIN)/python $(INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
 

@@ -110,7 +110,7 @@ def by_seed(paths: Iterable[str]) -> list[str]:
     """Paths as words for bash, those that differ in the seed alone as one of braces: ``runs/lm/lstm/s{0..4}``.
 
     A shell command is a single argument, of which Linux takes no more than 128 KiB; a file for each of thirty seeds and
-    sixty trainings would not fit.
+    sixty trainings would not fit. Rules take these words from functions, or Snakemake would look for wildcards in them.
     """
     seeds: dict[tuple[str, str], list[int]] = {}
     for path in paths:

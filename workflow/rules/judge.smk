@@ -26,8 +26,8 @@ rule evidence:
         "../envs/verdict.yaml"
     params:
         code=code_digest("verdict.evidence"),
-        metrics=environment.by_seed(METRICS),
-        runs=environment.by_seed(expand("runs/{run}", run=RUNS)),
+        metrics=lambda wildcards: environment.by_seed(METRICS),
+        runs=lambda wildcards: environment.by_seed(expand("runs/{run}", run=RUNS)),
         others=OTHER_DEVICES,
         folder=subpath(output.evidence, parent=True),
     message:
@@ -53,7 +53,7 @@ rule ledger:
         "../envs/verdict.yaml"
     params:
         code=code_digest("verdict.ledger"),
-        metrics=environment.by_seed(METRICS),
+        metrics=lambda wildcards: environment.by_seed(METRICS),
         attempt=environment.ledger_attempt(Path("results/ledger.json")),
     message:
         "write new runs into MLflow"

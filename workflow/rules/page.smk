@@ -29,7 +29,9 @@ rule page:
     params:
         code=code_digest("verdict.page.__main__"),
         words=files_digest("page/templates", "page/words"),
-        outputs=environment.by_seed(expand("runs/{run}/outputs.jsonl", run=ANSWERED)),
+        outputs=lambda wildcards: environment.by_seed(
+            expand("runs/{run}/outputs.jsonl", run=ANSWERED)
+        ),
         earlier=f"--earlier {shlex.quote(SETTINGS.earlier)}" if SETTINGS.earlier else "",
         others=OTHER_DEVICES,
         rooms=lambda wildcards: as_json(environment.rooms(workflow.rules)),
