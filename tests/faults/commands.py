@@ -139,8 +139,10 @@ def known_commands() -> list[Known]:
             evaluation={"beams": [1], "test_records": 4, "longest_output": 4},
         ),
         line(
-            f"verdict.measure.items --settings {{settings}} --models {classes} {other_classes} --out made.json",
-            *scored(classes)[1:], *scored(other_classes)[1:], settings={"stage": "finetuning", "resamples": 20},
+            f"verdict.measure.items --settings {{settings}} --models {classes} {other_classes}"
+            " --tokens tokens/classification --corpus corpus/classification --out made.json",
+            *scored(classes)[1:], *scored(other_classes)[1:], "corpus/classification/test.jsonl",
+            settings={"stage": "finetuning", "resamples": 20},
         ),
         line(
             f"verdict.measure.buckets --settings {{settings}} --models {pairs} --tokens tokens/translation "

@@ -141,11 +141,13 @@ def groups_of(outputs: Outputs, corpus: Path) -> list[str]:
 
     Raises ``UserError`` for an output of which the corpus has no record.
     """
-    asked = next(name for name in ("source", "text") if name in outputs[0])
-    known = {record[asked]: record.get("group", record[asked]) for record in read_records(corpus / "test.jsonl")}
-    if unknown := {row[asked] for row in outputs} - known.keys():
+    asked = "source" if "source" in outputs[0] else "text"
+    records = ((record.get(asked, ""), record) for record in read_records(corpus / "test.jsonl"))
+    known = {text: record.get("group", text) for text, record in records}
+    texts = [row.get(asked, "") for row in outputs]
+    if unknown := set(texts) - known.keys():
         raise UserError(f"the corpus lacks '{min(unknown)[:40]}', of which there is an output; evaluate all anew")
-    return [known[row[asked]] for row in outputs]
+    return [known[text] for text in texts]
 
 
 def read(folder: Path) -> list[Scored]:
