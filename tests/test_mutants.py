@@ -48,8 +48,8 @@ PLANTED = {
     ),
     "a decision that does not survive the correction stands": Planted(
         "court/judge.py",
-        "p_corrected is None or p_corrected < 1 - level:",
-        "p_corrected is None or p_corrected <= 1:",
+        "p_corrected is None or p_corrected < 1 - level):",
+        "p_corrected is None or p_corrected <= 1):",
         f"{JUDGE}::test_many_lucky_finds_are_told_apart_from_sure_ones",
     ),
     "the interval has one side": Planted(
