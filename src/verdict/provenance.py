@@ -50,8 +50,9 @@ def files_digest(*folders: str) -> str:
 
 
 def _path(name: str) -> Path | None:
-    """The file of a module: of this package, or where Python would look for it."""
-    for place in (SOURCE, Path.cwd(), *map(Path, sys.path)):
+    """The file of a module: in this package's folder, or, if it is another's, where Python would look for it too."""
+    elsewhere = () if name.split(".")[0] == "verdict" else (Path.cwd(), *map(Path, sys.path))
+    for place in (SOURCE, *elsewhere):
         base = place.joinpath(*name.split("."))
         for path in (base.with_name(f"{base.name}.py"), base / "__init__.py"):
             if path.is_file():

@@ -424,14 +424,19 @@ def test_a_decision_that_is_taken_back_says_how_many_more_would_do():
     assert entry["corrected_low"] < 1 < entry["low"]
 
 
+def scattered(centres, seed, spread):
+    """Evidence of a sweep in which one side is ahead by about the centres."""
+    chance, rows = random.Random(seed), []
+    for at, centre in enumerate(centres):
+        values = [centre + chance.gauss(0, spread) for _ in range(3)]
+        rows += measured([30 + value for value in values], [30.0] * 3, variable="x", at=at)
+    return evidence.frame(rows)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(-8, 8), min_size=2, max_size=6), st.integers(0, 99))
 def test_a_label_is_what_the_corrected_interval_says(centres, seed):
-    chance, rows = random.Random(seed), []
-    for at, centre in enumerate(centres):
-        values = [centre + chance.gauss(0, 1) for _ in range(3)]
-        rows += measured([30 + value for value in values], [30.0] * 3, variable="x", at=at)
-    for entry in judge(small({"margin": margin(2.0)}), evidence.frame(rows))["claims"][0]["tests"]:
+    for entry in judge(small({"margin": margin(2.0)}), scattered(centres, seed, 1))["claims"][0]["tests"]:
         low, high = entry["corrected_low"], entry["corrected_high"]
         assert low <= entry["low"] + 1e-9
         assert entry["high"] <= high + 1e-9
@@ -444,12 +449,8 @@ def test_a_label_is_what_the_corrected_interval_says(centres, seed):
 @given(st.lists(st.floats(-1, 5), min_size=2, max_size=6), st.integers(0, 99))
 def test_so_it_does_where_a_size_is_claimed(centres, seed):
     """Being alike is one way of not being that: the more alike two sides are, the surer they contradict it."""
-    chance, rows = random.Random(seed), []
-    for at, centre in enumerate(centres):
-        values = [centre + chance.gauss(0, 0.5) for _ in range(3)]
-        rows += measured([30 + value for value in values], [30.0] * 3, variable="x", at=at)
     claims = small({"rule": "at_least", "margin": margin(3.0, equal=1.0)})
-    for entry in judge(claims, evidence.frame(rows))["claims"][0]["tests"]:
+    for entry in judge(claims, scattered(centres, seed, 0.5))["claims"][0]["tests"]:
         low, high = entry["corrected_low"], entry["corrected_high"]
         if abs(entry["p_corrected"] - 0.05) > 1e-6 and entry["uncorrected_label"] != "inconclusive":
             says = "supported" if low > 3 else "tie" if low > -1 and high < 1 else "contradicted" if high < 3 else ""

@@ -15,10 +15,10 @@ How far these rows hang on which records were tested is told by ``verdict.measur
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from verdict.measure.scores import SCORES, Scores
 from verdict.metrics import Report
 from verdict.tokens.arrays import Records, encoded_records, read_records
 
+Told = TypeVar("Told")
 #: a record of outputs.jsonl: source, reference, output, variant
 Output = dict[str, str]
 #: columns that all rows about lengths share, those of ``verdict.measure.items`` too; scores are worked out on a CPU
@@ -132,6 +133,13 @@ def best_search(folder: Path) -> tuple[str, list[Output]]:
     return variant, outputs[first : first + size]
 
 
+def of_outputs(known: Mapping[str, Told], texts: Sequence[str]) -> list[Told]:
+    """What is known of the records that outputs answer; raises ``UserError`` for a text that the corpus lacks."""
+    if unknown := set(texts) - known.keys():
+        raise UserError(f"the corpus lacks '{min(unknown)[:40]}', of which there is an output; evaluate all anew")
+    return [known[text] for text in texts]
+
+
 @dataclass(frozen=True)
 class Ruler:
     """What the sources of a task are measured by: the same for all models, and for test records drawn anew."""
@@ -152,9 +160,7 @@ class Ruler:
 
     def lengths(self, outputs: Sequence[Output]) -> np.ndarray:
         """Pieces of each output's source; raises ``UserError`` if the corpus lacks one."""
-        if unknown := {row["source"] for row in outputs} - self.known.keys():
-            raise UserError(f"the corpus lacks '{min(unknown)[:40]}', of which there is an output; evaluate all anew")
-        return np.array([self.known[row["source"]] for row in outputs])
+        return np.array(of_outputs(self.known, [row["source"] for row in outputs]))
 
     def buckets(self, lengths: np.ndarray) -> list[Bucket]:
         """Records of these lengths, dealt to their buckets; none if there is only one, which says nothing of length."""

@@ -1,13 +1,12 @@
 """``python -m verdict.measure.items``: how far a difference of scores hangs on which test items were drawn.
 
 Takes the folders of all evaluated runs of a stage (evaluation.json, outputs.jsonl), its encoded task and its corpus;
-leaves rows: for every pair of architectures, variant and metric the standard error of
-their difference, averaged over seeds, that is due to the sample of test items and that the spread over seeds does not
-show, since all seeds are scored on the same items. It is found by the paired bootstrap (Efron 1979; Koehn 2004): items
-(whole groups of them, where the corpus holds out whole groups) are drawn with replacement, the same for every run, and
-corpus scores are made anew from the sums of the items'
-statistics, as the scorers of ``verdict.measure.scores`` make them. The full sample's score must be the one that
-evaluation.json tells.
+leaves rows: for every pair of architectures, variant and metric the standard error of their difference, averaged over
+seeds, that is due to the sample of test items and that the spread over seeds does not show, since all seeds are scored
+on the same items. It is found by the paired bootstrap (Efron 1979; Koehn 2004): items (whole groups of them, where the
+corpus holds out whole groups) are drawn with replacement, the same for every run, and corpus scores are made anew from
+the sums of the items' statistics, as the scorers of ``verdict.measure.scores`` make them. The full sample's score must
+be the one that evaluation.json tells.
 
 The same is told of what ``verdict.measure.buckets`` measures: the scores of groups of records of about one length, and
 the slope over them. The whole test set is drawn and then dealt to the groups, whose edges stay: a draw that is rich in
@@ -144,10 +143,7 @@ def groups_of(outputs: Outputs, corpus: Path) -> list[str]:
     asked = "source" if "source" in outputs[0] else "text"
     records = ((record.get(asked, ""), record) for record in read_records(corpus / "test.jsonl"))
     known = {text: record.get("group", text) for text, record in records}
-    texts = [row.get(asked, "") for row in outputs]
-    if unknown := set(texts) - known.keys():
-        raise UserError(f"the corpus lacks '{min(unknown)[:40]}', of which there is an output; evaluate all anew")
-    return [known[text] for text in texts]
+    return buckets.of_outputs(known, [row.get(asked, "") for row in outputs])
 
 
 def read(folder: Path) -> list[Scored]:

@@ -164,14 +164,18 @@ class Contest:
 
         ``metrics``: (pieces of a call, metric of the rate, what a call holds, metric of its seconds).
         """
-        pieces, rate, holds, duration = metrics
+        pieces = metrics[0]
         found: Rates = {name: {} for name in calls}
         for number, name, seconds in rounds(calls, self.speed.rounds, self.device):
             found[name][number] = pieces / seconds
-            columns |= {"architecture": name, "replicate": number}
-            self.report.add(rate, pieces / seconds, "token/s", "higher", **columns)
-            self.report.add(duration, seconds / holds, "s", "lower", **columns)
+            self._tell(seconds, metrics, **columns, architecture=name, replicate=number)
         return found
+
+    def _tell(self, seconds: float, metrics: Metrics, **columns: Any) -> None:
+        """Rows of the rate and of the seconds that one call of a round took."""
+        pieces, rate, holds, duration = metrics
+        self.report.add(rate, pieces / seconds, "token/s", "higher", **columns)
+        self.report.add(duration, seconds / holds, "s", "lower", **columns)
 
     def _ratios(self, metric: str, experiment: str, found: dict[int, Rates]) -> None:
         """Rows of the rate at the largest value swept over the rate at the smallest, round by round."""
@@ -188,11 +192,7 @@ class Contest:
         piece_bytes = torch.from_numpy(load_array(self.tokens / "piece_bytes.npy")).to(self.device)
 
         def timed(batches: list[Batch], variable: str, at: float) -> Rates:
-            calls = {
-                name: stepper(self.jobs[name], model.train(), batches, piece_bytes, self.precision)
-                for name, model in models.items()
-            }
-            metrics = (sum(map(pieces_of, batches)), "train_tokens_per_second", len(batches), "train_step_seconds")
+            calls, metrics = self._steps(models, batches, piece_bytes)
             return self._rounds(calls, metrics, experiment="speed", variable=variable, at=at)
 
         def synthetic_of(rows: int, length: int) -> list[Batch]:
@@ -207,6 +207,16 @@ class Contest:
         }
         self._ratios("batch_gain", "speed", batches)
 
+    def _steps(
+        self, models: dict[str, Model], batches: list[Batch], piece_bytes: Tensor
+    ) -> tuple[dict[str, Callable[[], None]], Metrics]:
+        """Calls that train one step on each batch, and what ``_rounds`` has to know of them."""
+        calls = {
+            name: stepper(self.jobs[name], model.train(), batches, piece_bytes, self.precision)
+            for name, model in models.items()
+        }
+        return calls, (sum(map(pieces_of, batches)), "train_tokens_per_second", len(batches), "train_step_seconds")
+
     def _own_batches(self, models: dict[str, Model], piece_bytes: Tensor) -> None:
         """Rows of training on the stage's own batches, which the seconds of learning curves are made of: each
         architecture on one CPU thread or on all, whichever serves it better. Small batches do not pay every one's
@@ -216,21 +226,15 @@ class Contest:
         batches = list(islice(data.epoch(0, 0), self.speed.own_batches))
         counts = sorted({1, self.threads}) if self.device.type == "cpu" else [self.threads]
         found: dict[tuple[str, int], list[float]] = {(name, count): [] for name in models for count in counts}
-        steps = {
-            name: stepper(self.jobs[name], model.train(), batches, piece_bytes, self.precision)
-            for name, model in models.items()
-        }
+        steps, metrics = self._steps(models, batches, piece_bytes)
         calls = {(name, count): with_threads(steps[name], count) for name, count in found}
         for _, key, seconds in rounds(calls, self.speed.rounds, self.device):
             found[key].append(seconds)
-        pieces = sum(map(pieces_of, batches))
         for name in models:
             best = min(counts, key=lambda count: median(found[name, count]))
             self.report.job[f"threads.{name}"] = best
             for number, seconds in enumerate(found[name, best]):
-                columns = {"experiment": "speed", "architecture": name, "replicate": number}
-                self.report.add("train_tokens_per_second", pieces / seconds, "token/s", "higher", **columns)
-                self.report.add("train_step_seconds", seconds / len(batches), "s", "lower", **columns)
+                self._tell(seconds, metrics, experiment="speed", architecture=name, replicate=number)
 
     def _generation(self, models: dict[str, LanguageModel | EncoderDecoder]) -> None:
         def timed(variable: str, at: int, rows: int, context: int) -> Rates:

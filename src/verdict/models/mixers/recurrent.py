@@ -128,7 +128,7 @@ class Recurrent(Mixer):
         """Glorot input weights (Glorot & Bengio 2010), orthogonal recurrent weights (Saxe et al. 2014), zero biases.
 
         The output projection makes unit variance of the cell's, whose gates let little through at first: beside a
-        residual stream a layer would else begin with a tenth of the weight that a feed-forward part has.
+        residual stream a layer would else begin with a quarter of what a feed-forward part adds.
         """
         for layer in self.layers:
             inputs, recurrent, bias, second_bias = weights(layer)

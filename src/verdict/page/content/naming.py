@@ -39,6 +39,10 @@ class Naming:
         than = joined((self.words.name(name, value) for name, value in over.items()), " · ")
         return self.words.t("test.gain", metric=metric, than=than)
 
+    def unit(self, unit: str, metric: Markup) -> Markup:
+        """The unit's name; nothing where the metric's name says it."""
+        return Markup("") if unit in SAID or f"({unit})" in metric else self.words.name("unit", unit)
+
     def effect(self, test: dict[str, Any]) -> Markup:
         """The effect with its interval, as figures of verdict.json."""
         if test["estimate"] is None:
@@ -100,9 +104,7 @@ class Naming:
             for key, name in sides
             if judged[f"{key}_mean"] is not None
         ]
-        metric = self.words.name("metric", judged["metric"])
-        is_said = judged["unit"] in SAID or f"({judged['unit']})" in metric
-        unit = "" if is_said else self.words.name("unit", judged["unit"])
+        unit = self.unit(judged["unit"], self.words.name("metric", judged["metric"]))
         test = {
             "means": Markup("{} {}").format(self.listed(means), unit) if means else Markup(""),
             "unit": "points" if situation["effect"] == "difference" else "",

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from verdict.page import charts, effects
-from verdict.page.content.naming import SAID, Naming
+from verdict.page.content.naming import Naming
 from verdict.page.content.order import joined, task_order
 from verdict.page.words import Words
 
@@ -63,10 +63,9 @@ class Gallery:
         parts += [name(column, about[column]) for column in APART if about.get(column)]
         if several_devices and about.get("device"):
             parts.append(name("device", about["device"]))
-        unit = about.get("unit", "")
         metric = name("metric", about["metric"])
-        if unit not in SAID and f"({unit})" not in metric:
-            metric = Markup('{} <span class="unit">({})</span>').format(metric, name("unit", unit))
+        if unit := self.naming.unit(about.get("unit", ""), metric):
+            metric = Markup('{} <span class="unit">({})</span>').format(metric, unit)
         return Markup("<b>{}</b> {}").format(metric, joined(parts, " · "))
 
     def of_tests(self, tests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
