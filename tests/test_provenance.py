@@ -80,7 +80,7 @@ def test_an_edit_of_code_that_is_used_counts(edit: Edit, file: str, old: str, ne
         ("measure/quality.py", "longest_output: int = 48", "longest_output: int = 49"),
         ("court/judge.py", '"""', 'CHANGED = 1\n"""'),
         ("ledger.py", "LONGEST = 6000", "LONGEST = 500"),
-        ("settings.py", "ge=260", "ge=261"),
+        ("settings/tasks.py", "ge=260", "ge=261"),
     ],
 )
 def test_an_edit_of_code_that_is_not_used_does_not_count(edit: Edit, file: str, old: str, new: str):

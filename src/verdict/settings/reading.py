@@ -1,0 +1,82 @@
+"""From the file to settings of the chosen edition, or one sentence for what is wrong with it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from verdict import documents
+from verdict.corpus.spec import check_task
+from verdict.errors import UserError
+from verdict.settings.whole import Settings
+
+#: a key by which Snakemake takes a file of settings for a template with Python in it
+TEMPLATES = "__use_yte__"
+
+
+def read(path: Path | str) -> dict[str, Any]:
+    """The mapping in a YAML file. Raises ``UserError`` naming the line if it is not one."""
+    told = documents.read(path)
+    if not isinstance(told, dict):
+        raise UserError(f"{path} holds no mapping of keys to values; write one")
+    if TEMPLATES in told:
+        raise UserError(
+            f"{path}: the key '{TEMPLATES}' would have Snakemake run code that stands in the file; remove it"
+        )
+    return told
+
+
+def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` laid over ``base``, mappings merged and everything else replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        mapping = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = overlay(merged[key], value) if mapping else value
+    return merged
+
+
+def resolve(told: Mapping[str, Any], name: str = "params.yaml") -> Settings:
+    """The settings of the chosen edition. Raises ``UserError`` with one sentence that names the key."""
+    editions = told.get("editions")
+    if not isinstance(editions, Mapping):
+        raise UserError(f"{name}: `editions` must be a mapping of edition names to what they change")
+    edition = told.get("edition")
+    if not isinstance(edition, str) or edition not in editions:
+        known = [each for each in editions if isinstance(each, str)]
+        raise UserError(f"{name}: `edition` is{documents.shown(edition)}; write one of {', '.join(known)}")
+    base = {key: value for key, value in told.items() if key != "editions"}
+    change = editions[edition] or {}
+    if not isinstance(change, Mapping):
+        raise UserError(f"{name}: `editions.{edition}` must be a mapping")
+    merged = overlay(base, change)
+    try:
+        settings = Settings.model_validate(merged)
+    except ValidationError as error:
+        # a value of the edition is found under editions, where the user must mend it
+        under = f"editions.{edition}." if _in_edition(error, change) else ""
+        raise UserError(f"{name}: {documents.explain(error, Settings, merged, under)}") from error
+    try:
+        for task, corpus in settings.corpora.items():
+            check_task(task, corpus)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from error
+    return settings
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of params.yaml with its edition laid over it, for editors and documentation."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Settings.model_json_schema()}
+
+
+def _in_edition(error: ValidationError, change: Mapping[str, Any]) -> bool:
+    """Whether the first problem is with something that the edition says."""
+    place = documents.first_problem(error)["loc"]
+    inside: Any = change
+    for part in place:
+        if not isinstance(inside, Mapping):
+            break  # the edition says this whole value
+        if part not in inside:
+            return False
+        inside = inside[part]
+    return bool(place)
