@@ -17,7 +17,7 @@ from verdict.court.judge import judge
 from verdict.errors import UserError
 from verdict.files import read_json
 from verdict.measure import buckets, items
-from verdict.measure.scores import SCORES
+from verdict.measure.scores import SCORERS, SCORES
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,10 +38,10 @@ def pairs_of(task, seed):
     return (labels(seed), labels(99)) if task == "classification" else (texts(seed), texts(99))
 
 
-@pytest.mark.parametrize("task", sorted(items.SCORERS))
+@pytest.mark.parametrize("task", sorted(SCORERS))
 def test_a_resample_scores_what_the_scorer_says_of_the_items_drawn(task):
     outputs, references = pairs_of(task, 1)
-    found = items.SCORERS[task](outputs, references)(DRAWN)
+    found = SCORERS[task](outputs, references)(DRAWN)
     for number, counts in enumerate(DRAWN[:5]):
         chosen = np.repeat(np.arange(12), counts)
         wanted, _ = SCORES[task]([outputs[i] for i in chosen], [references[i] for i in chosen])
@@ -107,7 +107,7 @@ def test_a_draw_of_the_whole_test_set_is_dealt_to_the_buckets_as_if_it_had_been_
     inner = buckets.edges(lengths, 3)
     groups = buckets.split(lengths, inner)
     drawn = items.resamples(range(60), 5, 0)
-    found = items.scores_by_length(items.SCORERS[task](outputs, references), drawn, groups)
+    found = items.scores_by_length(SCORERS[task](outputs, references), drawn, groups)
     means = items.mean_lengths(lengths, drawn, groups)
     for number, counts in enumerate(drawn):
         chosen = np.repeat(np.arange(60), counts)

@@ -18,7 +18,7 @@ are not stored, so those differences carry the error over seeds alone.
 
 import argparse
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -31,11 +31,10 @@ from verdict.errors import UserError, run_command
 from verdict.files import read_json_lines
 from verdict.measure import buckets
 from verdict.measure.buckets import PLACE, SLOPE, SLOPE_UNIT, Bucket, Ruler
+from verdict.measure.scores import SCORERS, Scorer
 from verdict.metrics import Report, read_rows
 from verdict.tokens.arrays import read_records
 
-#: metric -> scores, one for each row of item counts (resamples × items)
-Scorer = Callable[[np.ndarray], dict[str, np.ndarray]]
 Outputs = list[dict[str, str]]
 UNIT = "%"
 
@@ -63,64 +62,6 @@ class Scored:
     columns: dict[str, Any]
     scores: dict[str, float]
     outputs: Outputs
-
-
-def translation(outputs: Sequence[str], references: Sequence[str], language: str = "") -> Scorer:
-    """BLEU and chrF from sacrebleu's statistics of each segment, which add up over a corpus."""
-    from sacrebleu.metrics import BLEU, CHRF
-
-    metrics = {"bleu": BLEU(tokenize="zh" if language == "zh" else "13a"), "chrf": CHRF()}
-    statistics = {
-        name: np.asarray(metric._extract_corpus_statistics(outputs, [references])) for name, metric in metrics.items()
-    }
-
-    def score(counts: np.ndarray) -> dict[str, np.ndarray]:
-        return {
-            name: np.asarray(
-                [metric._compute_score_from_stats(sums).score for sums in (counts @ statistics[name]).tolist()]
-            )
-            for name, metric in metrics.items()
-        }
-
-    return score
-
-
-def summarization(outputs: Sequence[str], references: Sequence[str], language: str = "") -> Scorer:
-    """Means of ROUGE-1, -2 and -L."""
-    from rouge_score.rouge_scorer import RougeScorer
-
-    names = ("rouge1", "rouge2", "rougeL")
-    scorer = RougeScorer(names, use_stemmer=True)
-    told = [scorer.score(reference, output) for output, reference in zip(outputs, references, strict=True)]
-    values = 100 * np.asarray([[row[name].fmeasure for name in names] for row in told])
-
-    def score(counts: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(names, (counts @ values / counts.sum(1, keepdims=True)).T, strict=True))
-
-    return score
-
-
-def classification(outputs: Sequence[str], references: Sequence[str], language: str = "") -> Scorer:
-    """Accuracy and macro-averaged F1 over the classes of the references."""
-    given, true = np.asarray(outputs), np.asarray(references)
-    classes = np.unique(true)
-    is_given, is_true = given[:, None] == classes, true[:, None] == classes
-
-    def score(counts: np.ndarray) -> dict[str, np.ndarray]:
-        hits, truths = counts @ (is_given & is_true), counts @ is_true
-        f1 = 2 * hits / np.maximum(1, counts @ is_given + truths)
-        seen = truths > 0  # a class that this sample of items lacks has no F1
-        accuracy = counts @ (given == true) / counts.sum(1)
-        return {"accuracy": 100 * accuracy, "f1": 100 * (f1 * seen).sum(1) / seen.sum(1)}
-
-    return score
-
-
-SCORERS: dict[str, Callable[..., Scorer]] = {
-    "translation": translation,
-    "summarization": summarization,
-    "classification": classification,
-}
 
 
 def resamples(groups: Sequence[Hashable], count: int, seed: int) -> np.ndarray:

@@ -44,6 +44,17 @@ class Evaluation:
     language: str = ""
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where the records of a task are."""
+
+    task: str
+    #: folder of the encoded task
+    tokens: Path
+    #: folder of its corpus
+    corpus: Path
+
+
 @torch.inference_mode()
 def search(
     model: EncoderDecoder, batches: Iterator[Batch], beams: int, evaluation: Evaluation, device: torch.device
@@ -71,13 +82,55 @@ def classify(model: MaskedEncoder, batches: Iterator[Batch], device: torch.devic
     return found
 
 
+def score_pairs(
+    model: EncoderDecoder, data: Source, evaluation: Evaluation, device: torch.device, places: Places, report: Report
+) -> list[dict[str, str]]:
+    """Add the scores of each search to the report; the outputs, each beside its reference."""
+    records = encoded_records(places.corpus, places.tokens, "test")
+    tokenizer = bpe.load(places.tokens / "tokenizer.json")
+    outputs = []
+    for beams in evaluation.beams:
+        variant = "greedy" if beams == 1 else "beam"
+        found = search(model, data.in_order(evaluation.test_records), beams, evaluation, device)
+        numbers = sorted(found)
+        texts = tokenizer.decode_batch([found[i] for i in numbers])
+        scores, signature = SCORES[places.task](texts, [records[i]["target"] for i in numbers], evaluation.language)
+        report.job[f"signature.{variant}"] = signature
+        for metric, value in scores.items():
+            report.add(metric, value, "%", "higher", variant=variant)
+        outputs += [
+            {"source": records[i]["source"], "reference": records[i]["target"], "output": text, "variant": variant}
+            for i, text in zip(numbers, texts, strict=True)
+        ]
+    return outputs
+
+
+def score_labels(
+    model: MaskedEncoder, data: Source, evaluation: Evaluation, device: torch.device, places: Places, report: Report
+) -> list[dict[str, str]]:
+    """Add the scores of the chosen classes to the report; the choices, each beside its reference."""
+    records = encoded_records(places.corpus, places.tokens, "test")
+    labels = read_json(places.tokens / "tokens.json")["labels"]
+    chosen = classify(model, data.in_order(evaluation.test_records), device)
+    numbers = sorted(chosen)
+    given = [labels[chosen[i]] for i in numbers]
+    scores, signature = SCORES[places.task](given, [records[i]["label"] for i in numbers])
+    report.job["signature"] = signature
+    for metric, value in scores.items():
+        report.add(metric, value, "%", "higher")
+    return [
+        {"text": records[i]["text"], "reference": records[i]["label"], "output": label}
+        for i, label in zip(numbers, given, strict=True)
+    ]
+
+
 def run(evaluation: Evaluation, folder: Path, tokens: Path, corpus: Path) -> None:
     """Evaluate the model in ``folder`` and write evaluation.json and outputs.jsonl there."""
     job = job_of(folder)
     device = choose_device(job.device)
     model = store.load(folder).to(device).eval()
-    told = read_json(tokens / "tokens.json")
-    data: Source = open_split(tokens, job.objective, "test", job.training, told["vocabulary"])
+    pieces = read_json(tokens / "tokens.json")["vocabulary"]
+    data: Source = open_split(tokens, job.objective, "test", job.training, pieces)
     piece_bytes = torch.from_numpy(load_array(tokens / "piece_bytes.npy")).to(device)
     settings = {"evaluation": asdict(evaluation), "train": job.to_dict()}
     report = Report(
@@ -88,38 +141,13 @@ def run(evaluation: Evaluation, folder: Path, tokens: Path, corpus: Path) -> Non
     if totals["bytes"]:
         report.add("bits_per_byte", loss_of(totals), "bit/byte", "lower")
     outputs: list[dict[str, str]] = []
+    places = Places(job.task, tokens, corpus)
     if job.objective == "sequence_pairs":
         assert isinstance(model, EncoderDecoder)
-        records = encoded_records(corpus, tokens, "test")
-        tokenizer = bpe.load(tokens / "tokenizer.json")
-        for beams in evaluation.beams:
-            variant = "greedy" if beams == 1 else "beam"
-            found = search(model, data.in_order(evaluation.test_records), beams, evaluation, device)
-            numbers = sorted(found)
-            texts = tokenizer.decode_batch([found[i] for i in numbers])
-            references = [records[i]["target"] for i in numbers]
-            scores, signature = SCORES[job.task](texts, references, evaluation.language)
-            report.job[f"signature.{variant}"] = signature
-            for metric, value in scores.items():
-                report.add(metric, value, "%", "higher", variant=variant)
-            outputs += [
-                {"source": records[i]["source"], "reference": records[i]["target"], "output": text, "variant": variant}
-                for i, text in zip(numbers, texts, strict=True)
-            ]
+        outputs = score_pairs(model, data, evaluation, device, places, report)
     if job.objective == "classification":
         assert isinstance(model, MaskedEncoder)
-        records = encoded_records(corpus, tokens, "test")
-        chosen = classify(model, data.in_order(evaluation.test_records), device)
-        numbers = sorted(chosen)
-        given = [told["labels"][chosen[i]] for i in numbers]
-        scores, signature = SCORES[job.task](given, [records[i]["label"] for i in numbers])
-        report.job["signature"] = signature
-        for metric, value in scores.items():
-            report.add(metric, value, "%", "higher")
-        outputs += [
-            {"text": records[i]["text"], "reference": records[i]["label"], "output": label}
-            for i, label in zip(numbers, given, strict=True)
-        ]
+        outputs = score_labels(model, data, evaluation, device, places, report)
     write_text(folder / "outputs.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in outputs))
     report.write(folder / "evaluation.json")
 
