@@ -44,7 +44,6 @@ def test_what_a_test_has_read_is_not_told_again():
     "rows",
     [
         values(1.0),  # nothing to take a spread of
-        values(1.0, math.inf, better="lower"),  # never reached
         [{"value": 1.0}],  # counted
         values(1.0, 2.0, experiment="training"),  # in the tables of models and scores
         [*values(1.0, 2.0, variable="length", at=8), *values(1.0, 2.0, variable="length", at=16)],  # a chart
@@ -52,6 +51,15 @@ def test_what_a_test_has_read_is_not_told_again():
 )
 def test_what_has_no_interval_or_its_own_place_is_left_out(rows: list[dict]):
     assert beside.estimates(table(*rows), [], 0.95) == []
+
+
+@pytest.mark.parametrize(
+    ("given_values", "never", "ends"), [((3.0, math.inf, 1.0), 1, (1.0, 3.0)), ((math.inf, math.inf), 2, (None, None))]
+)
+def test_where_some_never_reached_it_there_is_no_mean(given_values, never, ends):
+    [told] = beside.estimates(table(*values(*given_values, better="lower")), [], 0.95)
+    assert (told["never_reached"], told["mean"], (told["low"], told["high"])) == (never, None, ends)
+    assert told["replicates"] == len(given_values)
 
 
 def test_a_sweep_of_one_value_is_no_sweep():

@@ -85,6 +85,11 @@ def items_row(error, first="a", second="b", metric="score", **more):
     }  # fmt: skip
 
 
+def groups_row(count, **more):
+    """Of how many groups that was drawn."""
+    return {**items_row(count, **more), "metric": "score.items_groups", "unit": "group"}
+
+
 def one(claims, rows):
     """The single judged condition of a small docket."""
     [entry] = judge(claims, evidence.frame(rows))["claims"][0]["tests"]
@@ -260,7 +265,7 @@ def test_all_that_an_entry_says_of_a_plain_comparison():
         "corrected_low": pytest.approx(5 - half), "corrected_high": pytest.approx(5 + half), "exact": False,
         "never": False, "pairs": 3, "left_out": 0, "favoured_mean": 31.0, "against_mean": 26.0, "baseline_mean": None,
         "replicates_error": pytest.approx(1 / math.sqrt(3)), "items_error": None,
-        "condition": {
+        "items_groups": None, "condition": {
             "task": "lm", "size": "", "device": "", "matching": "", "variant": "", "variable": "", "at": None,
         },
         "label": "supported", "uncorrected_label": "supported", "why": "beyond", "p": pytest.approx(p),
@@ -543,9 +548,13 @@ def test_the_items_of_something_else_change_nothing(other):
     assert numberless(one(small({}), [*rows, items_row(0.7, **other)])) == numberless(one(small({}), rows))
 
 
-def test_items_are_for_differences_alone():
+def test_the_items_of_a_difference_are_not_those_of_a_ratio_and_none_are_of_a_share():
     rows = [*measured([30.0, 31.0, 32.0], [25.0, 27.0, 26.0]), items_row(0.7)]
-    assert one(small({"effect": "ratio", "margin": margin(1.1)}), rows)["items_error"] is None
+    ratio = small({"effect": "ratio", "margin": margin(1.1)})
+    of_ratio = items_row(0.02, unit="log ratio")
+    assert one(ratio, rows)["items_error"] is None
+    assert one(ratio, [*rows, of_ratio])["items_error"] == 0.02
+    assert one(small({}), [*rows, of_ratio])["items_error"] == 0.7
     share = {"effect": "share", "rule": "share_at_most", "margin": margin(0.5), "baseline": BASELINE}
     assert one(small(share), rows + _baselines(copy=3.0))["items_error"] is None
 
@@ -556,6 +565,32 @@ def test_a_gain_over_a_gain_has_the_items_of_both():
     rows += measured([70.0, 80.1], [72.0, 82.0], variant="scratch")
     rows += [items_row(0.5, variant="pretrained"), items_row(0.25, variant="scratch")]
     assert one(small(test), rows)["items_error"] == 0.75
+
+
+def test_the_items_error_of_a_ratio_is_that_of_its_logarithm():
+    claims = small({"effect": "ratio", "margin": margin(1.1)})
+    values = [30.0, 31.0, 32.0], [25.0, 27.0, 26.0]
+    before = one(claims, measured(*values))
+    after = one(claims, [*measured(*values), items_row(0.02, unit="log ratio")])
+    alone = math.log(before["high"] / before["estimate"])
+    assert math.log(after["high"] / after["estimate"]) == pytest.approx(math.hypot(alone, 1.959964 * 0.02), rel=1e-6)
+
+
+def test_few_groups_of_items_have_students_quantile():
+    rows = [*measured([30.0, 31.0, 32.0], [25.0, 27.0, 26.0]), items_row(0.7)]
+    half = one(small({}), rows[:-1])["high"] - 5
+    few = one(small({}), [*rows, groups_row(5)])
+    assert few["items_groups"] == 5
+    assert few["high"] - few["estimate"] == pytest.approx(math.hypot(half, stats.t.ppf(0.975, 4) * 0.7))
+    assert few["p"] > one(small({}), [*rows, groups_row(6)])["p"] > one(small({}), rows)["p"]
+
+
+def test_items_without_a_matching_hold_for_all_and_along_a_curve():
+    along = measured([30.0, 31.0, 32.0], [25.0, 27.0, 26.0], matching="flops", variable="tokens", at=1000.0)
+    claims = small({"by": ["matching", "at"]})
+    assert one(claims, [*along, items_row(0.7)])["items_error"] == 0.7
+    assert one(claims, [*along, items_row(0.7, matching="parameters")])["items_error"] is None
+    assert one(claims, [*along, items_row(0.7, matching="flops")])["items_error"] is None
 
 
 def test_one_replicate_has_no_interval_whatever_the_items_say():
@@ -578,6 +613,8 @@ def test_no_number_of_replicates_makes_up_for_too_few_test_items():
         ),
         ([items_row(-0.5)], r"claims\.A1\.tests\.t: .*standard error"),
         ([items_row(0.5, unit="%")], "standard error in points"),
+        ([items_row(0.5), groups_row(1)], "at least 2"),
+        ([items_row(0.5), groups_row(7.5)], "number of groups"),
     ],
 )
 def test_items_that_cannot_be_are_refused(rows, named):

@@ -145,6 +145,12 @@ def known_commands() -> list[Known]:
             settings={"stage": "finetuning", "resamples": 20},
         ),
         line(
+            f"verdict.measure.likelihoods --settings {{settings}} --models {lm} {other_lm} --tokens tokens/lm"
+            " --corpus corpus/lm --out made.json",
+            *model(lm), f"{lm}/evaluation.json", tokens, *text, "corpus/lm/test.jsonl",
+            settings={"task": "lm", "test_records": {"lm": 20}, "resamples": 20},
+        ),
+        line(
             f"verdict.measure.buckets --settings {{settings}} --models {pairs} --tokens tokens/translation "
             "--corpus corpus/translation --out made.json",
             *scored(pairs), of_pairs[1], "corpus/translation/test.jsonl",

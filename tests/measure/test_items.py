@@ -48,8 +48,8 @@ def test_a_resample_scores_what_the_scorer_says_of_the_items_drawn(task):
         assert {name: values[number] for name, values in found.items()} == pytest.approx(wanted)
 
 
-def test_every_resample_has_as_many_items_and_the_same_seed_the_same_ones():
-    assert (DRAWN.sum(1) == 12).all()
+def test_every_resample_has_one_item_fewer_and_the_same_seed_the_same_ones():
+    assert (DRAWN.sum(1) == 11).all()
     assert (items.resamples(range(12), 40, 0) == DRAWN).all()
     assert not (items.resamples(range(12), 40, 1) == DRAWN).all()
 
@@ -58,7 +58,16 @@ def test_whole_groups_are_drawn_wherever_their_items_stand():
     drawn = items.resamples(["s3", "ec2", "s3", "sns", "ec2", "s3"], 50, 0)
     assert drawn.shape == (50, 6)
     assert (drawn[:, [0, 0, 1]] == drawn[:, [2, 5, 4]]).all()
-    assert drawn[:, [0, 1, 3]].sum(1).tolist() == [3] * 50
+    assert drawn[:, [0, 1, 3]].sum(1).tolist() == [2] * 50
+
+
+def test_the_error_of_few_groups_is_not_too_small():
+    """The variance of the mean of five groups, over many sets of five: as many draws as groups would give 4/5 of it."""
+    told = [
+        items.shared_error((items.resamples(range(5), 400, seed) @ values / 4)[None]) ** 2
+        for seed, values in enumerate(np.random.default_rng(0).normal(size=(600, 5)))
+    ]
+    assert np.mean(told) == pytest.approx(1 / 5, rel=0.08)
 
 
 def test_items_that_come_in_groups_are_worth_as_many_as_there_are_groups():
@@ -165,9 +174,10 @@ def test_a_stage_gets_a_row_for_every_pair_and_metric(tmp_path, asked):
     items.run(items.Settings("translation", resamples=50), folders, tmp_path / "items.json", *asked)
     rows = read_json(tmp_path / "items.json")["rows"]
     assert {(row["architecture"], row["variable"], row["metric"]) for row in rows} == {
-        (one, f"against:{two}", f"{metric}.items_error")
+        (one, f"against:{two}", f"{metric}.{told}")
         for one, two in (("x", "y"), ("x", "z"), ("y", "z"))
         for metric in ("bleu", "chrf")
+        for told in ("items_error", "items_groups")
     }
     for row in rows:
         assert (row["experiment"], row["task"], row["variant"], row["device"]) == (
@@ -176,8 +186,9 @@ def test_a_stage_gets_a_row_for_every_pair_and_metric(tmp_path, asked):
             "beam",
             "cpu",
         )
-        assert (row["at"], row["replicate"], row["unit"], row["better"]) == (None, None, "%", "neither")
-        assert math.isfinite(row["value"])
+        unit = "group" if row["metric"].endswith("groups") else "%"
+        assert (row["at"], row["replicate"], row["unit"], row["better"]) == (None, None, unit, "neither")
+        assert row["value"] == 12 if unit == "group" else math.isfinite(row["value"])
 
 
 def test_a_stage_without_outputs_has_no_rows(tmp_path):
@@ -288,10 +299,11 @@ def test_records_that_come_in_groups_make_slopes_less_certain(summarized):
 def test_systems_that_write_the_same_differ_by_nothing_whichever_items_are_drawn(summarized):
     same = [words_right([0.9, 0.7, 0.5, 0.3], seed, 80) for seed in (0, 1)]
     _, rows = summarized({"transformer": same, "lstm": same}, resamples=100)
-    assert {row["metric"] for row in rows} == {
-        f"{name}.items_error" for name in ("rouge1", "rouge2", "rougeL", "quality_slope")
+    assert {(row["metric"], row["value"]) for row in rows} == {
+        (f"{name}.{told}", value)
+        for name in ("rouge1", "rouge2", "rougeL", "quality_slope")
+        for told, value in (("items_error", 0.0), ("items_groups", 80.0))
     }
-    assert {row["value"] for row in rows} == {0.0}
 
 
 def test_the_judge_finds_the_error_of_every_bucket_and_slope(summarized):
@@ -327,12 +339,16 @@ def test_only_the_search_whose_quality_is_told_by_length_has_errors_by_length(wo
     buckets.run(grouped, folders, *places, tmp_path / "buckets.json")
     rows, scored = (read_json(tmp_path / f"{name}.json")["rows"] for name in ("items", "buckets"))
     columns = ("task", "variant", "matching", "size", "device", "at")
-    of_buckets = {(f"{row['metric']}.items_error", *(row[name] for name in columns)) for row in scored}
+    of_buckets = {
+        (f"{row['metric']}.{told}", *(row[name] for name in columns))
+        for row in scored
+        for told in ("items_error", "items_groups")
+    }
     found = {(row["metric"], *(row[name] for name in columns)) for row in rows}
     assert of_buckets < found
     assert {variant for _, _, variant, *_ in found - of_buckets} == {"greedy", "beam"}
     assert all(at is None for *_, at in found - of_buckets)
     items.run(replace(told, by_length=None), folders, tmp_path / "whole.json", *places)
     assert read_json(tmp_path / "whole.json")["rows"] == [
-        row for row in rows if row["at"] is None and row["metric"] != "quality_slope.items_error"
+        row for row in rows if row["at"] is None and not row["metric"].startswith("quality_slope")
     ]

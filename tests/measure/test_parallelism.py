@@ -200,7 +200,7 @@ def test_planted_rates_cross_where_they_were_planted(at: float, slope: float):
     overtaking = sweeps.contest(LENGTHS, [(length / at) ** slope for length in LENGTHS])
     assert overtaking.overtakes_at == pytest.approx(at)
     overtaken = sweeps.contest(LENGTHS, [(length / at) ** -slope for length in LENGTHS])
-    assert overtaken.overtakes_at is None
+    assert overtaken.overtakes_at == math.inf
     assert overtaking.faster_share == pytest.approx(math.log(512 / at) / math.log(512 / 8))
     assert overtaking.faster_share + overtaken.faster_share == pytest.approx(1)
 
@@ -208,13 +208,14 @@ def test_planted_rates_cross_where_they_were_planted(at: float, slope: float):
 @given(st.floats(0.1, 10).filter(lambda ratio: abs(ratio - 1) > 1e-9))
 def test_parallel_lines_cross_nowhere(ratio: float):
     found = sweeps.contest(LENGTHS, [ratio] * 4)
-    assert found == (float(ratio > 1), None)
+    assert found == ((1.0, LENGTHS[0]) if ratio > 1 else (0.0, math.inf))
 
 
 def test_of_several_crossings_the_last_counts():
     found = sweeps.contest([1, 2, 4, 8, 16], [0.5, 2, 0.5, 0.5, 2])
     assert found.overtakes_at == pytest.approx(8 * math.sqrt(2))
-    assert sweeps.contest([1, 2, 4], [0.5, 2, 0.5]).overtakes_at is None
+    assert sweeps.contest([1, 2, 4], [0.5, 2, 0.5]).overtakes_at == math.inf
+    assert sweeps.contest([1, 2, 4], [2, 0.5, 2]).overtakes_at == pytest.approx(2 * math.sqrt(2))
     assert sweeps.contest([1, 2, 4], [0.5, 2, 0.5]).faster_share == pytest.approx(0.5)
 
 
@@ -335,7 +336,7 @@ def test_every_setting_has_its_rows(told: tuple[parallelism.Settings, dict[str, 
         for size in ("batch 1", "batch 3"):
             key = (f"against {rival}", size, "kernel", "", None, name)
             assert found.pop(("parallelism", "faster_share", *key)) == 2
-            assert found.pop(("parallelism", "crossover_length", *key), 0) <= 2
+            assert found.pop(("parallelism", "crossover_length", *key)) == 2
         for length in (3, 5):
             for variant in ("training", "generation"):
                 assert found.pop(("parallelism", "dependent_chain", variant, "", "kernel", "length", length, name)) == 1
@@ -383,7 +384,7 @@ def test_what_is_derived_follows_from_the_rates_of_the_same_round(
     # over the longer half: what a step costs at any length would hide how it grows
     assert value("step_time_exponent") == pytest.approx(sweeps.exponent([8, 16], steps[1:]))
     assert value("throughput_kept", size="batch 1") == pytest.approx(speeds[2] / speeds[0])
-    signed = ("serial_share", "faster_share", "step_time_exponent")
+    signed = ("serial_share", "faster_share", "step_time_exponent", "crossover_length")
     assert all(row["value"] > 0 for row in rows if row["metric"] not in signed)
 
 

@@ -30,6 +30,7 @@ from verdict.job import start_server
 from verdict.provenance import code_digest as digest_of
 from verdict.provenance import files_digest
 from verdict.settings import job, resolve, trials
+from verdict.training.settings import IN_NATS
 
 try:
     SETTINGS = resolve(config)
@@ -65,6 +66,15 @@ TUNED = [
     for name, stage in SETTINGS.stages.items()
     if stage.tuning
     for architecture in stage.architectures
+]
+# tasks of which a text is forecast
+FORECAST = [
+    task
+    for task in TASKS
+    if any(
+        stage.task == task and stage.objective not in IN_NATS
+        for stage in SETTINGS.stages.values()
+    )
 ]
 # the option that names the results of runs on other kinds of devices
 OTHER_DEVICES = (
@@ -203,6 +213,31 @@ def bucket_settings(task):
         "language": SETTINGS.corpora[task].language,
         "longest": SETTINGS.tokens[task].longest.get("source"),
         **told.model_dump(),
+    }
+
+
+def forecasting_runs(task, among=RUNS):
+    """The runs of a task whose loss is told in bits per byte."""
+    return [
+        f"runs/{run}"
+        for run in among
+        if (stage := SETTINGS.stages[run.split("/")[0]]).task == task
+        and stage.objective not in IN_NATS
+    ]
+
+
+def likelihood_settings(task):
+    """Which held-out text of a task is drawn anew."""
+    return {
+        "task": task,
+        "resamples": SETTINGS.measurements.items.resamples,
+        "test_records": {
+            name: stage.evaluation.test_records
+            for name, stage in SETTINGS.stages.items()
+            if stage.task == task
+            and stage.evaluation
+            and stage.objective not in IN_NATS
+        },
     }
 
 

@@ -361,6 +361,42 @@ rule items:
         " --tokens {params.tokens} --corpus {params.corpus} --out {output} 2>&1 | tee {log} >&2"
 
 
+rule likelihoods:
+    input:
+        models=lambda wildcards: [
+            f"{run}/{file}"
+            for run in forecasting_runs(wildcards.task)
+            for file in ("model.safetensors", "model.json", "metrics.json")
+        ],
+        evaluated=lambda wildcards: [
+            f"{run}/evaluation.json"
+            for run in forecasting_runs(wildcards.task, EVALUATED)
+        ],
+        tokens="data/tokens/{task}/tokens.json",
+    output:
+        "measurements/likelihoods/{task}.json",
+    log:
+        "logs/likelihoods/{task}.log",
+    conda:
+        "../envs/verdict.yaml"
+    threads: 1
+    resources:
+        gpu=GPU,
+    params:
+        settings=lambda wildcards: as_json(likelihood_settings(wildcards.task)),
+        code=code_digest(
+            "verdict.measure.likelihoods", *mixer_modules(SETTINGS.architectures)
+        ),
+        runs=lambda wildcards: forecasting_runs(wildcards.task),
+        tokens=subpath(input.tokens, parent=True),
+        corpus="data/corpus/{task}",
+    message:
+        "draw the held-out text of {wildcards.task} anew"
+    shell:
+        "python -m verdict.job verdict.measure.likelihoods --settings {params.settings:q} --models {params.runs}"
+        " --tokens {params.tokens} --corpus {params.corpus} --threads {threads} --out {output} 2>&1 | tee {log} >&2"
+
+
 rule activity:
     input:
         tokens=lambda wildcards: f"data/tokens/{stage_of(wildcards).task}/tokens.json",
@@ -414,6 +450,7 @@ MEASURED = [
     *expand("measurements/scaling/{task}.json", task=SCALED),
     *expand("measurements/baselines/{algorithm}.json", algorithm=ALGORITHMS),
     *expand("measurements/items/{stage}.json", stage=SCORED),
+    *expand("measurements/likelihoods/{task}.json", task=FORECAST),
     *expand("measurements/buckets/{task}.json", task=SETTINGS.measurements.buckets),
     "measurements/gradients.json",
     "measurements/context.json",

@@ -97,7 +97,8 @@ def change(first: Entry, second: Entry, level: float) -> Estimate:
     half = statistics.quantile(level, freedom) * error if freedom is not None else 0.0
     replicates = Estimate(value, value - half, value + half, error, freedom, min(first["pairs"], second["pairs"]))
     items = math.hypot(first["items_error"] or 0.0, second["items_error"] or 0.0)
-    return statistics.with_items(replicates, items, level)
+    groups = [told["items_groups"] for told in (first, second) if told.get("items_groups")]
+    return statistics.with_items(replicates, items, level, min(groups) - 1 if groups else math.inf)
 
 
 def two_sided(estimate: Estimate) -> float:

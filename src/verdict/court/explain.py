@@ -86,7 +86,10 @@ def _account(test: Test, entry: dict[str, Any], evidence: pl.DataFrame) -> list[
             interval = f"{entry['level']:.0%} interval {span}, {entry['pairs']} replicates"
         lines.append(f"      {entry['effect']} {entry['estimate']:.6g}, {interval}")
         if entry["items_error"] is not None and entry["replicates_error"] is not None:
-            parts = f"{entry['replicates_error']:.3g} over replicates, {entry['items_error']:.3g} over test items"
+            drawn = f" ({entry['items_groups']} groups of them)" if entry["items_groups"] else ""
+            parts = (
+                f"{entry['replicates_error']:.3g} over replicates, {entry['items_error']:.3g} over test items{drawn}"
+            )
             lines.append(f"      standard error: {parts}")
     limits, back = borders(test), math.exp if test.effect == "ratio" else float
     if test.effect == "share":

@@ -109,6 +109,10 @@ class Entry(Part):
     items_error: float | None = Field(
         ge=0, description="Standard error due to the sample of test items, in the same unit; null if not known."
     )
+    items_groups: Count | None = Field(
+        default=None,
+        description="How many test items, or groups of them, that error was drawn from; null if not known.",
+    )
     condition: Condition
     label: Label = Field(description="After the correction over all tests of the area.")
     uncorrected_label: Label = Field(description="What the interval alone says.")
@@ -186,9 +190,12 @@ class Beside(Condition):
     unit: str = Field(description="Unit of the metric.")
     better: Literal["higher", "lower", "neither"] = Field(description="Which way a value speaks for an architecture.")
     replicates: Count = Field(description="How many values the mean is of.")
-    mean: float = Field(description="In the metric's unit; geometric where all values are positive.")
-    low: float | None = Field(description="Lower end of the interval; null if there is none.")
-    high: float | None = Field(description="Upper end of the interval; null if there is none.")
+    never_reached: Count = Field(default=0, description="How many of them never reached it.")
+    mean: float | None = Field(
+        description="In the metric's unit; geometric where all values are positive; null where some never reached it."
+    )
+    low: float | None = Field(description="Lower end of the interval, or of what was reached; null if there is none.")
+    high: float | None = Field(description="Upper end of the interval, or of what was reached; null if there is none.")
     rows: list[Count] = Field(description="Numbers, from 0, of the rows: lines of the evidence's CSV below its head.")
 
 

@@ -162,7 +162,8 @@ def _needed_pairs(case: Case, level: float) -> int | None:
     else:
         near = {"supported": {limits.support}, "contradicted": {limits.contradict}}.get(found.label, edges(limits))
     distance = min(abs(found.estimate.value - edge) for edge in near)
-    return statistics.needed_pairs(found.deviation, distance, level, found.estimate.items_error)
+    items = found.estimate.items_error, found.estimate.items_freedom
+    return statistics.needed_pairs(found.deviation, distance, level, *items)
 
 
 def _strict_level(found: Finding, p_corrected: float | None, level: float) -> float | None:
@@ -176,7 +177,8 @@ def _interval(found: Finding, level: float) -> tuple[float, float] | None:
         return None
     if not estimate.error and not estimate.items_error:  # no width at any level
         return None
-    half = statistics.half_width(level, estimate.error, estimate.freedom, estimate.items_error)
+    errors = estimate.error, estimate.freedom, estimate.items_error, estimate.items_freedom
+    half = statistics.half_width(level, *errors)
     return (estimate.value - half, estimate.value + half) if math.isfinite(half) else None
 
 
@@ -257,6 +259,7 @@ def _entry(case: Case, level: float) -> dict[str, Any]:
         "baseline_mean": table_of.finite(sides.baseline),
         "replicates_error": estimate.error if estimate else None,
         "items_error": estimate.items_error if estimate and sides.items else None,
+        "items_groups": sides.items_groups,
         "condition": _condition(test, case.condition, compared),
         "label": case.label,
         "uncorrected_label": finding.label,

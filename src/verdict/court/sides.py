@@ -1,7 +1,9 @@
 """From the evidence to the two sides of every comparison: which rows a test reads, in which conditions.
 
-Where the evidence knows how much a difference owes to the sample of test items (rows of the experiment “items”, metric
-“<metric>.items_error”, written by verdict.measure.items), those rows go with it. They are known for differences alone.
+Where the evidence knows how much a comparison owes to the sample of test items, those rows go with it: “<metric>.
+items_error”, the standard error (of a difference in the metric's unit, written by verdict.measure.items; of a ratio
+that of its logarithm, by verdict.measure.likelihoods), and “<metric>.items_groups”, of how many groups of items it was
+drawn. Rows of that kind without a matching hold for every matching and all along a learning curve.
 """
 
 import math
@@ -15,9 +17,11 @@ from verdict.court.claims import Cell, Claims, Test
 from verdict.errors import UserError
 
 #: what the rows that tell the error due to test items are named by, beside the measurements they belong to
-ITEMS_METRIC = "{metric}.items_error"
+ITEMS_METRIC, ITEMS_GROUPS = "{metric}.items_error", "{metric}.items_groups"
 ITEMS_AGAINST = "against:{architecture}"
-ITEMS_COLUMNS = ("task", "variant", "matching", "size", "device")
+ITEMS_COLUMNS = ("task", "variant", "size", "device")
+#: the unit of the error of a ratio
+LOGARITHM = "log ratio"
 #: where a side must have learned: in the condition's own place, if the docket names no other
 LEARNED_COLUMNS = ("task", "size", "device", "matching")
 #: and where it tells how far it sought
@@ -38,6 +42,8 @@ class Sides:
     rows: list[Row] = field(default_factory=list)
     #: rows with the standard error due to the sample of test items, one for each difference the effect is made of
     items: list[Row] = field(default_factory=list)
+    #: rows that tell of how many groups of items those were drawn
+    groups: list[Row] = field(default_factory=list)
     #: rows that tell what each side has learned, if the test asks for it
     learned: list[Row] = field(default_factory=list)
     #: rows that tell up to which value was sought, if the test names them
@@ -46,12 +52,22 @@ class Sides:
     @property
     def told(self) -> list[Row]:
         """Every row that this condition was judged by."""
-        return [*self.rows, *self.items, *self.learned, *self.limits]
+        return [*self.rows, *self.items, *self.groups, *self.learned, *self.limits]
 
     @property
     def items_error(self) -> float:
         """Standard error due to test items; of a gain over a gain the sum, which no correlation can exceed."""
         return math.fsum(row["value"] for row in self.items)
+
+    @property
+    def items_groups(self) -> int | None:
+        """Groups of test items that the error was drawn from, of several the fewest; None if that was not told."""
+        return int(min((row["value"] for row in self.groups), default=0)) or None
+
+    @property
+    def items_freedom(self) -> float:
+        """Degrees of freedom of the error due to test items."""
+        return math.inf if self.items_groups is None else self.items_groups - 1
 
 
 def conditions(test: Test, place: str, claims: Claims, evidence: pl.DataFrame) -> Iterator[tuple[Row, Sides]]:
@@ -93,6 +109,7 @@ def _sides(test: Test, here: list[Row], reference: list[Row], evidence: pl.DataF
     found: dict[str, dict[int | None, float]] = {}
     used: list[Row] = []
     items: list[Row] = []
+    groups: list[Row] = []
     parts: list[list[Row]] = [[], []]  # the rows of both sides, and of what they are relative to
     baseline = baseline_variant = None
     if test.baseline:
@@ -125,13 +142,17 @@ def _sides(test: Test, here: list[Row], reference: list[Row], evidence: pl.DataF
         if not values:
             return None
         found[side] = values
-    if test.effect == "difference" and not test.baseline:
-        items = [row for rows in parts if rows for row in _items(test, rows, evidence, where)]
+    if not test.baseline:
+        told = [rows for rows in parts if rows]
+        items = [row for rows in told for row in _items(test, ITEMS_METRIC, rows, evidence, where)]
+        groups = [row for rows in told for row in _items(test, ITEMS_GROUPS, rows, evidence, where)] if items else []
+        _check_items(test, parts[0], items, groups, where)
     learned = _learned(test, used, evidence)
     if learned is None:
         return None
     limits = _limits(test, used, evidence)
-    return Sides(found[test.favoured], found[test.against], baseline, baseline_variant, used, items, learned, limits)
+    sides = found[test.favoured], found[test.against]
+    return Sides(*sides, baseline, baseline_variant, used, items, groups, learned, limits)
 
 
 def _beside(
@@ -157,16 +178,19 @@ def _learned(test: Test, rows: list[Row], evidence: pl.DataFrame) -> list[Row] |
     return told if len({row["architecture"] for row in told}) == 2 else None
 
 
-def _items(test: Test, rows: list[Row], evidence: pl.DataFrame, where: str) -> list[Row]:
-    """The row, if there is one, that tells how much these two sides' difference owes to the sample of test items."""
-    found = evidence.filter(pl.col("metric") == ITEMS_METRIC.format(metric=test.metric))
+def _items(test: Test, metric: str, rows: list[Row], evidence: pl.DataFrame, where: str) -> list[Row]:
+    """The row, if there is one, that tells how much these two sides' comparison owes to the sample of test items."""
+    found = evidence.filter(pl.col("metric") == metric.format(metric=test.metric))
+    found = found.filter((pl.col("unit") == LOGARITHM) == (test.effect == "ratio")) if metric == ITEMS_METRIC else found
     if found.is_empty():
         return []
     for column in ITEMS_COLUMNS:
         found = found.filter(pl.col(column).is_in(sorted({row[column] for row in rows})))
     places = {row["at"] for row in rows}
     here = pl.col("at").is_in([at for at in places if at is not None])
-    found = found.filter(here | pl.col("at").is_null() if None in places else here)
+    here |= pl.col("at").is_null() if None in places else pl.lit(False)
+    same = pl.col("matching").is_in(sorted({row["matching"] for row in rows}))
+    found = found.filter((here & same) | ((pl.col("matching") == "") & pl.col("at").is_null()))
     pairs = [
         (pl.col("architecture") == one) & (pl.col("variable") == ITEMS_AGAINST.format(architecture=other))
         for one, other in ((test.favoured, test.against), (test.against, test.favoured))
@@ -177,13 +201,23 @@ def _items(test: Test, rows: list[Row], evidence: pl.DataFrame, where: str) -> l
             f"{where}: the evidence has several rows of {told[0]['metric']} for {test.favoured} and {test.against} "
             f"(runs {told[0]['run']}, {told[1]['run']}); remove all but one"
         )
-    for row in told:
-        if row["unit"] != rows[0]["unit"] or not 0 <= row["value"] < math.inf:
+    return told
+
+
+def _check_items(test: Test, rows: list[Row], items: list[Row], groups: list[Row], where: str) -> None:
+    unit = LOGARITHM if test.effect == "ratio" else rows[0]["unit"]
+    for row in items:
+        if row["unit"] != unit or not 0 <= row["value"] < math.inf:
             raise UserError(
                 f"{where}: {row['metric']} is {row['value']:g} {row['unit']} in run {row['run']}; "
-                f"it must be a standard error in {rows[0]['unit']}"
+                f"it must be a standard error in {unit}"
             )
-    return told
+    for row in groups:
+        if not 2 <= row["value"] < math.inf or row["value"] != int(row["value"]):
+            raise UserError(
+                f"{where}: {row['metric']} is {row['value']:g} in run {row['run']}; it must be a number of groups, at "
+                "least 2"
+            )
 
 
 def _best_baseline(test: Test, tasks: list[str], evidence: pl.DataFrame, here: list[Row], where: str) -> Row | None:

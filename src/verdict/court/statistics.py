@@ -23,7 +23,8 @@ class Estimate:
 
     ``error`` is the standard error over replicates (0 for a value that is exact, None when unknown), ``freedom`` the t
     distribution's degrees of freedom (None when exact or unknown), ``pairs`` the number of replicates behind it,
-    ``items_error`` the standard error due to the sample of test items as far as the replicates do not show it.
+    ``items_error`` the standard error due to the sample of test items as far as the replicates do not show it, and
+    ``items_freedom`` its degrees of freedom: one fewer than the items, or groups of items, that were drawn.
     """
 
     value: float
@@ -33,6 +34,7 @@ class Estimate:
     freedom: float | None
     pairs: int
     items_error: float = 0.0
+    items_freedom: float = math.inf
 
 
 def exact(value: float) -> Estimate:
@@ -71,7 +73,7 @@ def welch_interval(favoured: Sequence[float], against: Sequence[float], level: f
     return Estimate(centre, centre - half, centre + half, error, freedom, pairs)
 
 
-def with_items(estimate: Estimate, items_error: float, level: float) -> Estimate:
+def with_items(estimate: Estimate, items_error: float, level: float, items_freedom: float = math.inf) -> Estimate:
     """The same effect with the standard error due to the sample of test items beside that due to the replicates.
 
     The half-widths are added in quadrature (Zou & Donner 2008). Satterthwaite's rule, which adds the errors and blends
@@ -80,14 +82,19 @@ def with_items(estimate: Estimate, items_error: float, level: float) -> Estimate
     """
     if estimate.error is None or items_error == 0:
         return estimate
-    half = half_width(level, estimate.error, estimate.freedom, items_error)
-    return replace(estimate, low=estimate.value - half, high=estimate.value + half, items_error=items_error)
+    half = half_width(level, estimate.error, estimate.freedom, items_error, items_freedom)
+    return replace(
+        estimate, low=estimate.value - half, high=estimate.value + half, items_error=items_error,
+        items_freedom=items_freedom,
+    )  # fmt: skip
 
 
-def half_width(level: float, error: float, freedom: float | None, items_error: float) -> float:
-    """Of the interval: Student's for the replicates' error, the normal one for the items', added in quadrature."""
+def half_width(
+    level: float, error: float, freedom: float | None, items_error: float, items_freedom: float = math.inf
+) -> float:
+    """Of the interval: Student's for either error, with its own degrees of freedom, added in quadrature."""
     replicates = quantile(level, freedom) * error if freedom is not None else 0.0
-    return math.hypot(replicates, quantile(level, math.inf) * items_error)
+    return math.hypot(replicates, quantile(level, items_freedom) * items_error if items_error else 0.0)
 
 
 def share_interval(part: Sequence[float], whole: Sequence[float], level: float) -> Estimate:
@@ -147,13 +154,13 @@ def _tail(estimate: Estimate, distance: float) -> float:
     if distance < 0:
         return 1.0 - _tail(estimate, -distance)
     alone = [float(stdtr(freedom, -distance / error))] if error and freedom is not None else []
-    alone += [float(stdtr(math.inf, -distance / items_error))] if items_error else []
+    alone += [float(stdtr(estimate.items_freedom, -distance / items_error))] if items_error else []
     if len(alone) == 1:
         return alone[0]
     low, high = max(*alone, 1e-300), 0.5  # both errors together leave more to chance than either alone
     for _ in range(60):
         middle = math.sqrt(low * high)
-        wide = half_width(1 - 2 * middle, error, freedom, items_error) > distance
+        wide = half_width(1 - 2 * middle, error, freedom, items_error, estimate.items_freedom) > distance
         low, high = (middle, high) if wide else (low, middle)
     return high
 
@@ -203,7 +210,12 @@ def p_never(lost: int, won: int) -> float:
 
 
 def needed_pairs(
-    deviation: float, distance: float, level: float, items_error: float = 0.0, limit: int = 10_000
+    deviation: float,
+    distance: float,
+    level: float,
+    items_error: float = 0.0,
+    items_freedom: float = math.inf,
+    limit: int = 10_000,
 ) -> int | None:
     """Replicates until the half-width is below ``distance`` if the spread stays as seen.
 
@@ -215,7 +227,7 @@ def needed_pairs(
         return None
 
     def enough(count: int) -> bool:
-        return half_width(level, deviation / math.sqrt(count), count - 1, items_error) < distance
+        return half_width(level, deviation / math.sqrt(count), count - 1, items_error, items_freedom) < distance
 
     if not enough(limit):
         return None

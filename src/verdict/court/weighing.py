@@ -20,7 +20,7 @@ interval and is inconclusive; a value without replicates (a count) is exact and 
 Where a test asks what must have been ``learned``, and it was not, the comparison is inconclusive: a model that never
 rose above chance cannot show a loss.
 
-The error due to the sample of test items is added to the replicates' where it is known: for differences alone.
+The error due to the sample of test items is added to the replicates' where it is known: see ``verdict.court.sides``.
 """
 
 import math
@@ -129,7 +129,8 @@ def weigh(test: Test, sides: Sides, level: float) -> Finding:
             deviation = math.hypot(statistics.spread(first), statistics.spread(second))
         else:
             estimate = statistics.mean_interval(differences, level)
-        found = _finding(estimate, limits, deviation, level, sides.items_error)
+        estimate = statistics.with_items(estimate, sides.items_error, level, sides.items_freedom)
+        found = _finding(estimate, limits, deviation, level)
     if is_exact and not sides.items_error:  # nothing is left to chance, so that nothing is to be corrected for it
         found = replace(found, p=None)
     if not _has_learned(test, sides):  # says nothing, so that nothing is to be corrected for it
@@ -154,8 +155,7 @@ def edges(limits: Borders) -> set[float]:
     return sides if limits.equal is None or limits.within else sides | {limits.equal, -limits.equal}
 
 
-def _finding(replicates: Estimate, limits: Borders, deviation: float, level: float, items_error: float) -> Finding:
-    estimate = statistics.with_items(replicates, items_error, level)
+def _finding(estimate: Estimate, limits: Borders, deviation: float, level: float) -> Finding:
     label, why = decide(estimate, limits)
     if why == "one_replicate":
         return Finding(label, why, estimate)
@@ -167,7 +167,9 @@ def _finding(replicates: Estimate, limits: Borders, deviation: float, level: flo
         ways["tie"] = ways["contradicted"] if limits.within else statistics.p_equivalent(estimate, limits.equal)
     # doubled, so that p < 1 − level says the same as the two-sided interval
     p = min(1.0, 2 * ways.get(label, min(ways.values())))
-    if deviation == 0 and not items_error:  # alike so far, which is no proof that others would be: not surer than that
+    if (
+        deviation == 0 and not estimate.items_error
+    ):  # alike so far, which is no proof that others would be: not surer than that
         p = max(p, min(statistics.p_never(estimate.pairs, estimate.pairs), (1 - level) * (1 - 1e-9)))
     return Finding(label, why, estimate, p, deviation=deviation)
 

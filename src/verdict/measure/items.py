@@ -12,8 +12,7 @@ The same is told of what ``verdict.measure.buckets`` measures: the scores of gro
 the slope over them. The whole test set is drawn and then dealt to the groups, whose edges stay: a draw that is rich in
 long records says more of those and less of the short ones, so that slope, groups and the whole's score hang together.
 
-Stages without outputs (language models, masked pretraining) leave no row: of bits per byte the losses of single records
-are not stored, so those differences carry the error over seeds alone.
+Bits per byte are no scores of outputs; ``verdict.measure.likelihoods`` tells the same of them.
 """
 
 import argparse
@@ -65,14 +64,15 @@ class Scored:
 
 
 def resamples(groups: Sequence[Hashable], count: int, seed: int) -> np.ndarray:
-    """How often each item is drawn in each sample: (count, items), for items of these groups.
+    """How often each item is drawn in each sample: (count, items), for items of these groups, of which there are two
+    or more.
 
-    Whole groups are drawn, as many as there are (the cluster bootstrap: Field & Welsh 2007): items of a group that was
-    held out as a whole resemble each other, and are worth less than their number. An item of its own group is drawn
-    alone.
+    Whole groups are drawn (the cluster bootstrap: Field & Welsh 2007): items of a group that was held out as a whole
+    resemble each other, and are worth less than their number. An item of its own group is drawn alone. One group fewer
+    is drawn than there are, so that the variance over samples is that of the mean and not too small (Rao & Wu 1988).
     """
     names, member = np.unique(np.asarray([str(group) for group in groups]), return_inverse=True)
-    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=count)
+    drawn = np.random.default_rng(seed).multinomial(len(names) - 1, np.full(len(names), 1 / len(names)), size=count)
     return drawn[:, member]
 
 
@@ -160,19 +160,31 @@ def errors(scores: Mapping[str, Mapping[int, np.ndarray]]) -> dict[tuple[str, st
     return found
 
 
-def tell(report: Report, drawn: Sequence[tuple[Scored, Mapping[str, np.ndarray]]], unit: str, **columns: Any) -> None:
-    """Add a row for every metric and pair of architectures, from the scores of each run in each sample."""
+def tell(
+    report: Report, metric: str, scores: Mapping[str, Mapping[int, np.ndarray]], unit: str, groups: int, **columns: Any
+) -> None:
+    """Add the rows of a metric for every pair of architectures: ``errors`` of its scores, and of how many groups of
+    items samples were drawn."""
+    for (one, two), error in errors(scores).items():
+        columns |= {"architecture": one, "variable": f"against:{two}"}
+        report.add(f"{metric}.items_error", error, unit, "neither", **columns)
+        report.add(f"{metric}.items_groups", groups, "group", "neither", **columns)
+
+
+def tell_scores(
+    report: Report, drawn: Sequence[tuple[Scored, Mapping[str, np.ndarray]]], unit: str, groups: int, **columns: Any
+) -> None:
+    """Add the rows of every metric, from the scores of each run in each sample."""
     for metric in drawn[0][1]:
         scores: dict[str, dict[int, np.ndarray]] = {}
         for each, found in drawn:
             scores.setdefault(each.architecture, {})[each.replicate] = found[metric]
-        for (one, two), error in errors(scores).items():
-            report.add(
-                f"{metric}.items_error", error, unit, "neither", **columns, architecture=one, variable=f"against:{two}"
-            )
+        tell(report, metric, scores, unit, groups, **columns)
 
 
-def tell_by_length(report: Report, scorers: Sequence[tuple[Scored, Scorer]], counts: np.ndarray, ruler: Ruler) -> None:
+def tell_by_length(
+    report: Report, scorers: Sequence[tuple[Scored, Scorer]], counts: np.ndarray, ruler: Ruler, drawn: int
+) -> None:
     """Add the rows of what ``verdict.measure.buckets`` tells of these runs; none where that tells nothing."""
     first = scorers[0][0]
     lengths = ruler.lengths(first.outputs)
@@ -182,13 +194,13 @@ def tell_by_length(report: Report, scorers: Sequence[tuple[Scored, Scorer]], cou
     columns = {"task": first.columns["task"], "variant": first.columns["variant"], **PLACE}
     found = [(each, scores_by_length(scorer, counts, groups)) for each, scorer in scorers]
     for number, group in enumerate(groups):
-        tell(report, [(each, scores[number]) for each, scores in found], UNIT, **columns, at=group.length)
+        tell_scores(report, [(each, scores[number]) for each, scores in found], UNIT, drawn, **columns, at=group.length)
     means = mean_lengths(lengths, counts, groups)
     slopes = [
         (each, {SLOPE: buckets.slopes(means, np.stack([own[ruler.settings.quality] for own in scores], axis=1))})
         for each, scores in found
     ]
-    tell(report, slopes, SLOPE_UNIT, **columns)
+    tell_scores(report, slopes, SLOPE_UNIT, drawn, **columns)
 
 
 def same_records(runs: Sequence[Scored], stage: str) -> None:
@@ -214,11 +226,14 @@ def run(settings: Settings, folders: Sequence[Path], out: Path, tokens: Path, co
     for runs in alike.values():
         same_records(runs, settings.stage)
         first = runs[0]
-        counts = resamples(groups_of(first.outputs, corpus), settings.resamples, settings.seed)
+        groups = groups_of(first.outputs, corpus)
+        if (drawn := len(set(groups))) < 2:
+            continue  # of one group nobody knows what another would have said
+        counts = resamples(groups, settings.resamples, settings.seed)
         scorers = [(each, scorer_of(each, settings.language)) for each in runs]
-        tell(report, [(each, scorer(counts)) for each, scorer in scorers], UNIT, **first.columns)
+        tell_scores(report, [(each, scorer(counts)) for each, scorer in scorers], UNIT, drawn, **first.columns)
         if ruler and first.columns["variant"] in by_length:
-            tell_by_length(report, scorers, counts, ruler)
+            tell_by_length(report, scorers, counts, ruler, drawn)
     report.write(out)
 
 

@@ -216,8 +216,7 @@ def _contests(bench: Bench, rows: int, lengths: list[int], seconds: dict[int, di
             ratios = [seconds[length][rival][number] / seconds[length][name][number] for length in lengths]
             stands = sweeps.contest(lengths, ratios)
             bench.report.add("faster_share", stands.faster_share, "share", "higher", replicate=number, **columns)
-            if stands.overtakes_at is not None:
-                bench.report.add("crossover_length", stands.overtakes_at, "token", "lower", replicate=number, **columns)
+            bench.report.add("crossover_length", stands.overtakes_at, "token", "lower", replicate=number, **columns)
 
 
 def _exponents(bench: Bench, lengths: list[int], seconds: dict[int, dict[str, Seconds]]) -> None:

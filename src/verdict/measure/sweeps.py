@@ -1,5 +1,6 @@
 """What timings over a swept setting say: exponents, crossovers, gains. Pure functions of numbers."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -12,8 +13,8 @@ class Contest(NamedTuple):
 
     #: share of the range of lengths, on a logarithmic scale, in which it is faster (1: everywhere, 0: nowhere)
     faster_share: float
-    #: the length from which on it is the faster one, up to the longest; None if it overtakes nowhere in the range
-    overtakes_at: float | None
+    #: the length from which on it is the faster one: the shortest if it is everywhere, inf if it is not at the longest
+    overtakes_at: float
 
 
 def exponent(lengths: Sequence[float], seconds: Sequence[float]) -> float:
@@ -27,14 +28,14 @@ def contest(lengths: Sequence[float], ratios: Sequence[float]) -> Contest:
     Between two lengths the logarithm of the ratio is taken to be straight over the logarithm of the length.
     """
     x, y = np.log(lengths), np.log(ratios)
-    faster, overtakes = 0.0, None
+    faster, overtakes = 0.0, float(lengths[0]) if y[0] > 0 else math.inf
     for (left, right), (low, high) in zip(pairwise(x), pairwise(y), strict=True):
         if (low > 0) == (high > 0):
             faster += (right - left) * (low > 0)
             continue
         at = left + (right - left) * low / (low - high)
         faster += right - at if high > 0 else at - left
-        overtakes = float(np.exp(at)) if high > 0 else None
+        overtakes = float(np.exp(at)) if high > 0 else math.inf
     return Contest(float(faster / (x[-1] - x[0])), overtakes)
 
 
