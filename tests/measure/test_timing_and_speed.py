@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 import tiny
 import torch
 
-from verdict.files import read_json
+from verdict.errors import UserError
+from verdict.files import read_json, write_json
 from verdict.measure import speed, timing, work
 from verdict.measure.timing import SHORTEST, rounds
 from verdict.models.sizes import count
@@ -118,6 +120,17 @@ def speed_of(*architectures: str, lengths: list[int]) -> speed.Speed:
         "lm", jobs, rounds=2, own_batches=1, lengths=lengths, sweep_tokens=4096, batches=[], batch_length=8,
         generation_batches=[], generation_tokens=1, contexts=[],
     )  # fmt: skip
+
+
+def test_what_is_timed_is_trained_with_the_dropout_that_tuning_chose(tmp_path: Path):
+    for name, dropout in (("transformer", 0.25), ("lstm", 0.0)):
+        write_json(tmp_path / f"lm/{name}.json", {"chosen": {"learning_rate": 0.01, "dropout": dropout}})
+    asked = speed_of("transformer", "lstm", lengths=[])
+    found = speed.as_tuned(replace(asked, tuned_as="lm"), tmp_path)
+    assert [job.architecture.dropout for job in found.jobs] == [0.25, 0.0]
+    assert speed.as_tuned(asked, tmp_path) == asked
+    with pytest.raises(UserError, match=r"gru\.json"):
+        speed.as_tuned(replace(speed_of("gru", lengths=[]), tuned_as="lm"), tmp_path)
 
 
 def test_every_length_has_its_memory_measured(world: Path, tmp_path: Path):

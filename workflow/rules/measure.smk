@@ -30,6 +30,11 @@ rule baselines:
 rule speed:
     input:
         tokens=expand("data/tokens/{task}/tokens.json", task=TASKS),
+        tuning=[
+            f"tuning/{tuned_stage(stage)}/{each['architecture_name']}.json"
+            for stage in CURVED
+            for each in timed_jobs(stage)
+        ],
     output:
         expand("measurements/speed/{stage}.json", stage=CURVED),
     log:
@@ -45,6 +50,7 @@ rule speed:
                 {
                     "stage": stage,
                     "jobs": timed_jobs(stage),
+                    "tuned_as": tuned_stage(stage),
                     **SETTINGS.stages[stage].speed.model_dump(
                         exclude={"architectures", "rounds"}
                     ),
@@ -63,7 +69,7 @@ rule speed:
         "time training and generation of every stage, alone on the machine"
     shell:
         "python -m verdict.job verdict.measure.speed --speeds {params.speeds:q} --tokens {params.tokens} --threads {threads}"
-        " --out {params.folder} 2>&1 | tee {log} >&2"
+        " --tuning tuning --out {params.folder} 2>&1 | tee {log} >&2"
 
 
 rule machine:

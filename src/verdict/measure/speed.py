@@ -1,8 +1,9 @@
 """``python -m verdict.measure.speed``: how fast each architecture trains and generates, with the machine to itself.
 
-Takes the encoded tasks; leaves {stage}.json (rows) for each stage: training on the stage's own batches, over lengths
-at constant tokens per batch and over batch sizes; generation over batch sizes and context lengths; peak memory of a
-step. All contestants of a comparison are timed in turns (``verdict.measure.timing``) with equal parameters.
+Takes the encoded tasks and what tuning has chosen; leaves {stage}.json (rows) for each stage: training on the stage's
+own batches, over lengths at constant tokens per batch and over batch sizes; generation over batch sizes and context
+lengths; peak memory of a step. All contestants of a comparison are timed in turns (``verdict.measure.timing``) with
+equal parameters.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import importlib
 import multiprocessing
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -36,6 +37,7 @@ from verdict.models.families import EncoderDecoder, LanguageModel, Model
 from verdict.models.settings import Shape
 from verdict.tokens.arrays import load_array
 from verdict.training.batches import Batch, open_split
+from verdict.training.runs import tuned
 from verdict.training.settings import Job, device_of
 
 #: pieces per second by architecture and round
@@ -70,6 +72,8 @@ class Speed:
     #: rounds of turns in which memory is measured: what a process has resident differs by several per cent from one to
     #: the next (blocks of the allocator, threads that meet in another order)
     memory_rounds: int = 3
+    #: stage of which tuning has chosen a dropout, which costs time; empty: that of the jobs
+    tuned_as: str = ""
 
 
 def _import_the_rest() -> None:
@@ -251,6 +255,14 @@ class Contest:
             timed("length", context, 1, context)
 
 
+def as_tuned(speed: Speed, tuning: Path) -> Speed:
+    """The stage's jobs as they train. ``tuning``: the folder of what tuning has chosen, {stage}/{architecture}.json."""
+    if not speed.tuned_as:
+        return speed
+    folder = tuning / speed.tuned_as
+    return replace(speed, jobs=[tuned(job, folder / f"{job.architecture_name}.json") for job in speed.jobs])
+
+
 def run(speeds: list[Speed], tokens: Path, out: Path, threads: int) -> None:
     """Time every stage and write {out}/{stage}.json. ``tokens``: the folder of the encoded tasks."""
     contests = [Contest(speed, tokens / speed.jobs[0].task, threads) for speed in speeds]
@@ -270,10 +282,11 @@ def main() -> None:
         "--speeds", type=json_argument, required=True, help="what to time at each stage, as a JSON list"
     )
     parser.add_argument("--tokens", type=Path, required=True, help="folder of the encoded tasks")
+    parser.add_argument("--tuning", type=Path, default=Path("tuning"), help="folder of tuning (default: %(default)s)")
     parser.add_argument("--threads", type=int, required=True, help="CPU threads: all of the machine's")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     given = parser.parse_args()
-    speeds = every(Speed, given.speeds, "--speeds")
+    speeds = [as_tuned(speed, given.tuning) for speed in every(Speed, given.speeds, "--speeds")]
     prepare(given.threads, device_of(job for speed in speeds for job in speed.jobs))
     run(speeds, given.tokens, given.out, given.threads)
 
