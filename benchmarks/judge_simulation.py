@@ -175,9 +175,10 @@ def mixed(claims: Claims, count: int, rng: np.random.Generator) -> None:
         print(f"| {contradicted} | {border} | {told} |")
 
 
-def _sides(differences: Sequence[float], items_error: float = 0.0) -> Sides:
-    favoured = {seed: float(value) for seed, value in enumerate(differences)}
-    return Sides(favoured, dict.fromkeys(favoured, 0.0), items=[{"value": items_error}] if items_error else [])
+def _sides(differences: Sequence[float] | np.ndarray, items_error: float = 0.0, groups: int = 0) -> Sides:
+    favoured: dict[int | None, float] = {seed: float(value) for seed, value in enumerate(differences)}
+    told: list[list[dict[str, Any]]] = [[{"value": value}] if items_error else [] for value in (items_error, groups)]
+    return Sides(favoured, dict.fromkeys(favoured, 0.0), items=told[0], groups=told[1])
 
 
 def coverage(claims: Claims, count: int, rng: np.random.Generator) -> None:
@@ -200,12 +201,12 @@ def coverage(claims: Claims, count: int, rng: np.random.Generator) -> None:
     for kind, draw in kinds.items():
         for replicates in (3, 5):
             line(kind, "none", replicates, (_sides(draw(replicates)) for _ in range(count)))
-    size, drawn = 200, items.resamples(range(200), 300, 0)
-    for relative in (0.25, 0.5, 1.0, 2.0):
-        for replicates in (3, 5):
-            for told in ("left out", "added"):
-                worlds = (_crossed(replicates, size, relative, drawn, told == "added", rng) for _ in range(count // 2))
-                line("normal", f"{relative:g} of the seeds', {told}", replicates, worlds)
+    for groups, told in ((200, "left out"), (200, "added"), (25, "added"), (7, "added")):
+        drawn = items.resamples(range(groups), 300, 0)
+        for relative in (0.25, 0.5, 1.0, 2.0):
+            for replicates in (3, 5):
+                worlds = (_crossed(replicates, relative, drawn, told == "added", rng) for _ in range(count // 2))
+                line("normal", f"{relative:g} of the seeds', {groups} groups, {told}", replicates, worlds)
 
 
 def _autoregressive(correlation: float, size: int, rng: np.random.Generator) -> np.ndarray:
@@ -216,13 +217,14 @@ def _autoregressive(correlation: float, size: int, rng: np.random.Generator) -> 
     return values
 
 
-def _crossed(seeds: int, size: int, relative: float, drawn: np.ndarray, told: bool, rng: np.random.Generator) -> Sides:
-    """Seeds × test items: what moves a seed, what items do to all seeds, and what they do to one seed alone."""
+def _crossed(seeds: int, relative: float, drawn: np.ndarray, told: bool, rng: np.random.Generator) -> Sides:
+    """Seeds × groups of test items: what moves a seed, what items do to all seeds, and what they do to one alone."""
+    size = drawn.shape[1]
     own, alone = rng.standard_normal(seeds)[:, None], rng.standard_normal((seeds, size)) * math.sqrt(size)
     shared = rng.standard_normal(size) * math.sqrt(2 * size / seeds) * relative
     values = own + alone + shared  # the seeds' standard error is √(2 / seeds)
-    error = items.shared_error((drawn @ values.T / size).T) if told else 0.0
-    return _sides(values.mean(1), error)
+    error = items.shared_error((drawn @ values.T / (size - 1)).T) if told else 0.0
+    return _sides(values.mean(1), error, size)
 
 
 def main() -> None:

@@ -192,11 +192,15 @@ def test_the_correction_over_an_area_is_between_none_and_bonferroni(claims):
     adjusted = statistics.corrected(claims)
     for values, new in zip(claims, adjusted, strict=True):
         for value, corrected in zip(values, new, strict=True):
-            assert value <= corrected <= min(1, len(claims) * max(values)) + 1e-12
+            assert value <= corrected <= len(claims) * max(values) + 1e-12
     if len(claims) == 1:
         assert adjusted[0] == statistics.benjamini_hochberg(claims[0])
-    if all(len(values) == 1 for values in claims):
-        assert [new for [new] in adjusted] == pytest.approx(holm([value for [value] in claims]))
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=5))
+def test_claims_of_one_test_are_corrected_by_holm(values):
+    adjusted = statistics.corrected([[value] for value in values])
+    assert [min(1.0, new) for [new] in adjusted] == pytest.approx(holm(values))
 
 
 def test_the_correction_over_an_area_on_a_worked_example():

@@ -129,10 +129,11 @@ def correct(claims: Sequence[Sequence[Case]], level: float) -> list[list[Case]]:
     return told
 
 
-def _settled(case: Case, p_corrected: float | None, level: float) -> Case:
+def _settled(case: Case, adjusted: float | None, level: float) -> Case:
     """The case with its label; a decision that does not survive the correction is taken back."""
     found = case.finding
-    strict = _strict_level(found, p_corrected, level)
+    strict = _strict_level(found, adjusted, level)
+    p_corrected = None if adjusted is None else min(1.0, adjusted)
     corrected = _interval(found, strict) if case.test.effect != "share" and strict else None
     case = replace(case, p_corrected=p_corrected, corrected=corrected)
     if found.label in DECIDED and (p_corrected is None or p_corrected < 1 - level):
@@ -166,9 +167,9 @@ def _needed_pairs(case: Case, level: float) -> int | None:
     return statistics.needed_pairs(found.deviation, distance, level, *items)
 
 
-def _strict_level(found: Finding, p_corrected: float | None, level: float) -> float | None:
+def _strict_level(found: Finding, adjusted: float | None, level: float) -> float | None:
     """The level at which this test decides alone what it decides, corrected, at the docket's."""
-    return 1 - (1 - level) * found.p / p_corrected if found.p and p_corrected else None
+    return 1 - (1 - level) * found.p / adjusted if found.p and adjusted else None
 
 
 def _interval(found: Finding, level: float) -> tuple[float, float] | None:

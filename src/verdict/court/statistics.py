@@ -186,7 +186,8 @@ def corrected(claims: Sequence[Sequence[float]]) -> list[list[float]]:
     Over the claims by Holm, a claim standing with Simes' p-value of its tests: the chance that any claim is found
     something of in which there is nothing stays below the level. Within a claim by Benjamini and Hochberg at that
     claim's part of the level: of what is found in a claim, that share is false on average. (Benjamini and Bogomolov
-    2014 on families of tests and selection among them.) Every claim must have a test.
+    2014 on families of tests and selection among them.) Every claim must have a test. They are not cut at 1, so that
+    each stands to its p-value as its test's level to the one it is judged at.
     """
     within = [benjamini_hochberg(values) for values in claims]
     simes = [min(values) for values in within]
@@ -194,7 +195,7 @@ def corrected(claims: Sequence[Sequence[float]]) -> list[list[float]]:
     succeeded = 0.0  # the level from which on every claim so far is found something of
     for index in sorted(range(len(claims)), key=lambda index: simes[index]):
         parts = sum(value >= simes[index] for value in simes)  # claims that are equal stand alike
-        adjusted[index] = [max(succeeded, min(1.0, parts * value)) for value in within[index]]
+        adjusted[index] = [max(succeeded, parts * value) for value in within[index]]
         succeeded = min(adjusted[index])
     return adjusted
 
