@@ -11,7 +11,7 @@ from verdict.page.figures import pointer
 
 DEVICES = ("cpu", "cuda")
 #: what a reader is asked for, and the swept variables that answer it
-FACETS = {"data": ("tokens", "labels"), "length": ("length", "context"), "batch": ("batch",)}
+FACETS = {"tokens": ("tokens",), "labels": ("labels",), "length": ("length", "context"), "batch": ("batch",)}
 
 
 def final(naming: Naming) -> dict[str, Any]:
@@ -121,4 +121,4 @@ def chooser(naming: Naming) -> dict[str, Any]:
     for facet in FACETS:
         choices[facet] = sorted({entry["at"] for entry in entries if entry["facet"] == facet and entry["at"]})
     favoured = {entry["favoured"] for entry in entries} - {"no_difference", "unresolved"}
-    return {"entries": entries, "choices": choices, "favoured": charts.arranged(favoured)}
+    return {"entries": entries, "choices": choices, "facets": list(FACETS), "favoured": charts.arranged(favoured)}

@@ -207,16 +207,16 @@
 
   const form = document.getElementById("chooser");
   const situations = form ? read("situations") : [];
-  const FACETS = ["data", "length", "batch"];
+  const facets = form ? form.dataset.facets.split(" ") : [];
 
-  // What is asked exactly must agree. Of a series over data, length or batch the nearest value counts if it is no more
+  // What is asked exactly must agree. Of a series over tokens, labels, length or batch the nearest value counts if it is no more
   // than a doubling away, and where there is such a series, situations that do not speak of it step back. Where there is
   // none, the reader is told that what was asked for changes nothing.
   const chosen = (want) => {
     let found = situations.filter((one) => ["criterion", "task", "device"].every(
       (name) => !want[name] || !one[name] || one[name] === want[name]));
     const unheard = [];
-    for (const facet of FACETS) {
+    for (const facet of facets) {
       if (!want[facet]) continue;
       const speaks = found.filter((one) => one.facet === facet);
       if (!speaks.length) {
@@ -257,7 +257,7 @@
   };
   const choose = () => {
     const want = Object.fromEntries(new FormData(form));
-    for (const facet of FACETS) want[facet] = Number(want[facet] || 0);
+    for (const facet of facets) want[facet] = Number(want[facet] || 0);
     const [found, unheard] = chosen(want), said = answer(found);
     const box = document.getElementById("chosen");
     box.hidden = false;
