@@ -13,7 +13,8 @@ import world
 from markupsafe import Markup
 
 from verdict.court import evidence
-from verdict.court.beside import ELSEWHERE, estimates
+from verdict.court.beside import estimates
+from verdict.court.evidence import ELSEWHERE
 from verdict.errors import UserError
 from verdict.page import build, card, inputs, words
 from verdict.page.content import assemble, changes, claims, explain, models, panels, provenance, situations

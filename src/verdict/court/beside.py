@@ -13,8 +13,6 @@ import polars as pl
 from verdict.court import evidence as table_of
 from verdict.court import statistics
 
-#: what stands on the page in tables of its own
-ELSEWHERE = ("training", "anatomy", "tuning", "device", "baseline", "items")
 #: what rows that are replicates of one another have in common
 SAME = tuple(name for name in table_of.SCHEMA if name not in ("replicate", "value", "run"))
 
@@ -28,7 +26,7 @@ def estimates(evidence: pl.DataFrame, judged: Collection[int], level: float) -> 
     """
     whole = [name for name in SAME if name not in ("at", "architecture", "variant", "implementation")]
     rows = evidence.filter(
-        ~pl.col("experiment").is_in(ELSEWHERE)
+        ~pl.col("experiment").is_in(table_of.ELSEWHERE)
         & (pl.col("at").n_unique().over(whole) == 1)
         & pl.col("replicate").is_not_null()
         & ~pl.col("row").is_in(sorted(judged))

@@ -40,6 +40,8 @@ NULLABLE = ("replicate", "at")
 BETTER = ("higher", "lower", "neither")
 REQUIRED = ("experiment", "architecture", "metric", "value", "unit", "better", "run")
 """What ``frame`` cannot fill in; every other text is "" and every other number null when a row leaves it out."""
+#: experiments whose rows stand on the page in tables of their own
+ELSEWHERE = ("training", "anatomy", "tuning", "device", "baseline", "items")
 
 
 def frame(rows: Iterable[Mapping[str, Any]], where: str = "evidence") -> pl.DataFrame:

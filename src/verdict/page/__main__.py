@@ -1,11 +1,13 @@
 """``python -m verdict.page``: evidence, verdict and docket in, one HTML file out."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from verdict.arguments import json_argument
 from verdict.errors import UserError, run_command
+from verdict.page import library
 
 
 def main() -> None:
@@ -36,11 +38,16 @@ def main() -> None:
     parser.add_argument("--card", type=Path, help="picture for links to the page (.png)")
     arguments = parser.parse_args()
 
+    if arguments.out.is_dir():
+        raise UserError(f"{arguments.out} is a folder; name the HTML file to write with --out")
+    with library.bundling() as bundle:  # before all that takes seconds
+        _write(arguments, bundle)
+
+
+def _write(arguments: argparse.Namespace, bundle: Callable[[], str]) -> None:
     from verdict.files import write_bytes, write_text  # after parsing, so that --help answers at once
     from verdict.page import build, card, inputs, words
 
-    if arguments.out.is_dir():
-        raise UserError(f"{arguments.out} is a folder; name the HTML file to write with --out")
     found = inputs.read(
         arguments.evidence,
         arguments.history,
@@ -55,7 +62,7 @@ def main() -> None:
         _rooms(arguments.rules),
         arguments.other_devices,
     )
-    page = build.render(found, words.load(), arguments.card.name if arguments.card else None)
+    page = build.render(found, words.load(), arguments.card.name if arguments.card else None, bundle)
     if arguments.card:
         areas = {letter: text.en for letter, text in found.claims.areas.items()}
         write_bytes(arguments.card, card.png(card.card(found.verdict, areas, words.load())))

@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 from importlib import resources
 from typing import Any
@@ -13,7 +14,7 @@ from altair.utils.schemapi import debug_mode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from verdict.page import charts
+from verdict.page import charts, library
 from verdict.page.content import assemble
 from verdict.page.content.naming import Naming
 from verdict.page.content.order import LABELS
@@ -53,17 +54,17 @@ _SCRIPT_WORDS = ("chooser.any", "figure.never", "claim.copied", "table.replicate
 METHOD_NOTES = ("one_path", "same_budget", "replicates", "pairing", "bytes", "alone", "machines", "margins", "cover")
 
 
-def render(inputs: Inputs, words: Words, card: str | None = None) -> str:
+def render(inputs: Inputs, words: Words, card: str | None = None, bundle: Callable[[], str] = library.bundle) -> str:
     """The whole page as HTML (UTF-8 text, a few megabytes at most). Pure: the same inputs give the same text.
 
-    ``card``: address of the picture for links to the page.
+    ``card``: address of the picture for links to the page; ``bundle``: gives the charts' library.
     """
     naming = named(inputs, words)
     words = naming.words
     # each part of a chart would be validated while it is made and again in the whole: the tests validate the whole
     with debug_mode(False):
         shown = assemble(naming)
-    script, bundle = Markup(in_script(_resource("page.js"))), Markup(in_script(vega_bundle()))
+    script = Markup(in_script(_resource("page.js")))
     specs = [{"id": item["id"], "spec": item["panel"].spec} for item in shown["gallery"].items]
     environment = Environment(
         loader=PackageLoader("verdict.page", "templates"),
@@ -89,7 +90,8 @@ def render(inputs: Inputs, words: Words, card: str | None = None) -> str:
         paths=inputs.paths,
         edition=f" --config edition={inputs.machine['edition']}" if inputs.machine.get("edition") else "",
     )
-    return environment.get_template("page.html.j2").render(
+    template, library_script = environment.get_template("page.html.j2"), Markup(in_script(bundle()))
+    return template.render(
         **shown,
         specs=specs,
         script_words=script_words(specs, shown["chooser"]["choices"], words),
@@ -102,8 +104,8 @@ def render(inputs: Inputs, words: Words, card: str | None = None) -> str:
         tracking=inputs.ledger.get("tracking_uri", ""),
         style=Markup(_resource("page.css")),
         script=script,
-        bundle=bundle,
-        policy=policy(script, bundle),
+        bundle=library_script,
+        policy=policy(script, library_script),
     )
 
 
@@ -125,13 +127,6 @@ def policy(*scripts: str) -> str:
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-def vega_bundle() -> str:
-    """Vega, Vega-Lite and vega-embed as one script that sets ``window.vegaEmbed`` (from the vl-convert wheel)."""
-    import vl_convert
-
-    return str(vl_convert.javascript_bundle())  # type: ignore[call-arg]  # its stub lacks the default
 
 
 def in_script(text: str) -> str:

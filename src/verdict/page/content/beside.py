@@ -4,7 +4,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from verdict.court.beside import ELSEWHERE
+from verdict.court.evidence import ELSEWHERE
 from verdict.page import charts
 from verdict.page.content.naming import Naming
 from verdict.page.content.order import task_order

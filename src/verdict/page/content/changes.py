@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from verdict.court.diff import diff
 from verdict.page import effects
 from verdict.page.content.naming import Naming
 from verdict.page.content.order import CONDITION, joined
@@ -12,6 +11,8 @@ def changes(naming: Naming) -> dict[str, Any] | None:
     """Labels that differ, and the conditions that changed by more than noise; None without an earlier verdict."""
     if naming.inputs.earlier is None:
         return None
+    from verdict.court.diff import diff  # with it comes scipy, which takes longer than this page's texts
+
     found = diff(naming.inputs.earlier, naming.inputs.verdict)
     beyond = [one for one in found["conditions"] if one["finding"] == "more_than_noise"]
     return {
