@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -40,6 +41,30 @@ def test_an_algorithm_serves_tasks_of_other_names():
     told = changed("algorithms", "few", {**RECALL, "algorithm": "recall", "vocabulary": 12})
     told["stages"]["few"] = {**TOLD["stages"]["recall"], "task": "few"}
     assert job(resolve(told), "few", "lstm", 0).task == "few"
+
+
+OWN = {
+    "name": "mine", "title": "Mine", "licence": "mine", "language": "de",
+    "source": {"files": [{"path": "my/train.tsv"}]},
+    "reader": {"name": "tsv", "options": {"columns": {"source": 0, "target": 1}}},
+    "split": {"valid": 50, "test": 50, "by": "content"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("edition", list(TOLD["editions"]))
+def test_an_edition_leaves_the_users_own_texts_as_they_are(edition: str):
+    told = {**changed("corpora", "translation", OWN), "edition": edition}
+    assert resolve(told).corpora["translation"].filters == resolve({**told, "edition": "quick"}).corpora[
+        "translation"
+    ].filters  # fmt: skip
+
+
+@pytest.mark.parametrize(("edition", "entry"), [("smoke", "stages.translation"), ("standard", "corpora.translation")])
+def test_what_was_removed_is_to_be_removed_from_the_edition_too(edition: str, entry: str):
+    told = {**copy.deepcopy(TOLD), "edition": edition}
+    section, name = entry.split(".")
+    del told[section][name]
+    assert f"or remove editions.{edition}.{entry}, for without the edition there is none" in sentence(told)
 
 
 def sentence(told: Mapping[str, Any]) -> str:
@@ -232,6 +257,9 @@ def test_a_missing_key_is_named(path: tuple[str, ...]):
         (("measurements", "activity", "architectures"), ["lstm", "gru"], ["activity.architectures", "gru", "lm does"]),
         (("measurements", "activity", "quantiles"), [0.9, 0.1], ["measurements.activity", "ascending"]),
         (("stages", "recall", "training", "records"), 100, ["stages.recall", "training.records", "algorithms"]),
+        (("stages", "lm", "training", "records"), 100, ["stages.lm", "training.records", "corpora.<task>.limits"]),
+        (("stages", "recurrent", "parameters"), 900_000, ["stages.lm.parameters", "stages.recurrent.parameters"]),
+        (("stages", "translation_ladder", "width"), 64, ["stages.translation.width", "ladder.width"]),
         (
             ("stages", "recall_again"),
             {**TOLD["stages"]["recall"], "variant": "again"},
@@ -375,5 +403,6 @@ def test_the_schema_on_disk_is_the_one_of_the_types():
 
     from verdict.settings import schema
 
+    jsonschema.Draft202012Validator(schema()).validate(TOLD)
     path = Path(__file__).parents[1] / "workflow/schemas/params.schema.json"
     assert json.loads(path.read_text(encoding="utf-8")) == schema(), "run `make schemas`"

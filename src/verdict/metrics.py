@@ -28,6 +28,10 @@ BLANK: dict[str, Any] = {
 }
 
 
+#: what tells how much a comparison on a metric owes to the sample of test items: its standard error (of a difference in
+#: the metric's unit, of a ratio that of its logarithm), of how many groups of items that was drawn, and against whom
+ITEMS_ERROR, ITEMS_GROUPS, ITEMS_AGAINST = "{metric}.items_error", "{metric}.items_groups", "against:{architecture}"
+LOG_RATIO = "log ratio"
 #: how a metrics file writes a value that was not reached within the budget (+inf in the table)
 NEVER = "never"
 

@@ -191,6 +191,13 @@ def test_a_stage_gets_a_row_for_every_pair_and_metric(tmp_path, asked):
         assert row["value"] == 12 if unit == "group" else math.isfinite(row["value"])
 
 
+def test_a_few_large_groups_are_worth_less_than_their_number():
+    assert items.effective([3.0] * 7) == 7
+    assert items.effective([100.0, 1.0, 1.0, 1.0]) == 1
+    # windows of the Bible's test groups
+    assert items.effective([166, 159, 129, 163, 61, 32, 34, 168, 14, 20]) == 6
+
+
 def test_a_stage_without_outputs_has_no_rows(tmp_path):
     folder = tmp_path / "lm"
     folder.mkdir()

@@ -1,18 +1,19 @@
 """What changed between two verdicts, and whether it is more than noise: a pure function.
 
 A condition of a test is known by its claim, the test's name and the condition's columns. Where both verdicts have an
-interval for it, the change b − a of the estimates (of the logarithms for a ratio) is held against both standard errors:
-those over replicates are joined as Welch does it, with Satterthwaite's degrees of freedom from the number of replicates
-(of unpaired sides the smaller one's, which is the careful choice); those due to test items are added as the judge adds
-them (``statistics.with_items``). The two-sided p-values are adjusted over all conditions compared (Benjamini and
-Hochberg), so that of the changes called more than noise at most 1 − level are noise on average. What is counted has no
-noise, and any change of it is more; a value that was measured once has noise that nobody knows.
+interval for it, the change b − a of the estimates (of the logarithms for a ratio) is held against both standard errors
+over replicates, joined as Welch does it, with Satterthwaite's degrees of freedom from the number of replicates (of
+unpaired sides the smaller one's, which is the careful choice). The two-sided p-values are adjusted over all conditions
+compared (Benjamini and Hochberg), so that of the changes called more than noise at most 1 − level are noise on average.
+What is counted has no noise, and any change of it is more; a value that was measured once has noise that nobody knows.
 
 All this takes the two runs for independent, and knows no error but those told in the verdicts:
 
+- Both are taken to be evaluated on the same test items, whose error then moves both alike and is no part of the change.
+  Of runs on other texts, the texts are part of what has changed.
 - Runs with the same seeds on the same machine are not independent. Their quality is the same to the last bit unless
   something was changed, so that any difference of a quality is that change's doing, however small; ``identical``
-  counts the conditions in which nothing differs. The same test items in both runs, too, make a change surer than told.
+  counts the conditions in which nothing differs.
 - Timings differ from session to session by more than their rounds do, as if the error were about twice what is told
   (docs/statistics.md). A change of a timing that is barely more than noise says little.
 """
@@ -95,10 +96,7 @@ def change(first: Entry, second: Entry, level: float) -> Estimate:
     # relative parts keep the squares of very small errors from underflowing to 0/0
     freedom = 1 / math.fsum((part / error) ** 4 / own for part, own in parts) if error > 0 else None
     half = statistics.quantile(level, freedom) * error if freedom is not None else 0.0
-    replicates = Estimate(value, value - half, value + half, error, freedom, min(first["pairs"], second["pairs"]))
-    items = math.hypot(first["items_error"] or 0.0, second["items_error"] or 0.0)
-    groups = [told["items_groups"] for told in (first, second) if told.get("items_groups")]
-    return statistics.with_items(replicates, items, level, min(groups) - 1 if groups else math.inf)
+    return Estimate(value, value - half, value + half, error, freedom, min(first["pairs"], second["pairs"]))
 
 
 def two_sided(estimate: Estimate) -> float:
@@ -122,7 +120,7 @@ def _compared(key: Key, first: Entry, second: Entry, level: float) -> dict[str, 
     if why := _obstacle(first, second):
         return {**told, "why": why}
     found = change(first, second, level)
-    error = math.hypot(found.error or 0.0, found.items_error)
+    error = found.error or 0.0
     told |= {
         "change": found.value, "low": found.low, "high": found.high, "error": error, "freedom": found.freedom,
         "z": finite(found.value / error) if error > 0 else None,

@@ -3,7 +3,8 @@
 Where the evidence knows how much a comparison owes to the sample of test items, those rows go with it: “<metric>.
 items_error”, the standard error (of a difference in the metric's unit, written by verdict.measure.items; of a ratio
 that of its logarithm, by verdict.measure.likelihoods), and “<metric>.items_groups”, of how many groups of items it was
-drawn. Rows of that kind without a matching hold for every matching and all along a learning curve.
+drawn. Rows of that kind without a matching hold for every matching and all along a learning curve. Of a ratio of gains
+and of what is compared with a baseline they say nothing.
 """
 
 import math
@@ -15,13 +16,10 @@ import polars as pl
 
 from verdict.court.claims import Cell, Claims, Test
 from verdict.errors import UserError
+from verdict.metrics import ITEMS_AGAINST, ITEMS_ERROR, ITEMS_GROUPS, LOG_RATIO
 
-#: what the rows that tell the error due to test items are named by, beside the measurements they belong to
-ITEMS_METRIC, ITEMS_GROUPS = "{metric}.items_error", "{metric}.items_groups"
-ITEMS_AGAINST = "against:{architecture}"
+#: what the rows that tell the error due to test items have in common with the measurements they belong to
 ITEMS_COLUMNS = ("task", "variant", "size", "device")
-#: the unit of the error of a ratio
-LOGARITHM = "log ratio"
 #: where a side must have learned: in the condition's own place, if the docket names no other
 LEARNED_COLUMNS = ("task", "size", "device", "matching")
 #: and where it tells how far it sought
@@ -142,9 +140,9 @@ def _sides(test: Test, here: list[Row], reference: list[Row], evidence: pl.DataF
         if not values:
             return None
         found[side] = values
-    if not test.baseline:
+    if not test.baseline and not (test.effect == "ratio" and test.relative_to):
         told = [rows for rows in parts if rows]
-        items = [row for rows in told for row in _items(test, ITEMS_METRIC, rows, evidence, where)]
+        items = [row for rows in told for row in _items(test, ITEMS_ERROR, rows, evidence, where)]
         groups = [row for rows in told for row in _items(test, ITEMS_GROUPS, rows, evidence, where)] if items else []
         _check_items(test, parts[0], items, groups, where)
     learned = _learned(test, used, evidence)
@@ -181,7 +179,8 @@ def _learned(test: Test, rows: list[Row], evidence: pl.DataFrame) -> list[Row] |
 def _items(test: Test, metric: str, rows: list[Row], evidence: pl.DataFrame, where: str) -> list[Row]:
     """The row, if there is one, that tells how much these two sides' comparison owes to the sample of test items."""
     found = evidence.filter(pl.col("metric") == metric.format(metric=test.metric))
-    found = found.filter((pl.col("unit") == LOGARITHM) == (test.effect == "ratio")) if metric == ITEMS_METRIC else found
+    if metric == ITEMS_ERROR:
+        found = found.filter((pl.col("unit") == LOG_RATIO) == (test.effect == "ratio"))
     if found.is_empty():
         return []
     for column in ITEMS_COLUMNS:
@@ -205,7 +204,7 @@ def _items(test: Test, metric: str, rows: list[Row], evidence: pl.DataFrame, whe
 
 
 def _check_items(test: Test, rows: list[Row], items: list[Row], groups: list[Row], where: str) -> None:
-    unit = LOGARITHM if test.effect == "ratio" else rows[0]["unit"]
+    unit = LOG_RATIO if test.effect == "ratio" else rows[0]["unit"]
     for row in items:
         if row["unit"] != unit or not 0 <= row["value"] < math.inf:
             raise UserError(

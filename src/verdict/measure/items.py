@@ -17,6 +17,7 @@ Bits per byte are no scores of outputs; ``verdict.measure.likelihoods`` tells th
 
 import argparse
 import math
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -31,7 +32,7 @@ from verdict.files import read_json_lines
 from verdict.measure import buckets
 from verdict.measure.buckets import PLACE, SLOPE, SLOPE_UNIT, Bucket, Ruler
 from verdict.measure.scores import SCORERS, Scorer
-from verdict.metrics import Report, read_rows
+from verdict.metrics import ITEMS_AGAINST, ITEMS_ERROR, ITEMS_GROUPS, Report, read_rows
 from verdict.tokens.arrays import read_records
 
 Outputs = list[dict[str, str]]
@@ -74,6 +75,13 @@ def resamples(groups: Sequence[Hashable], count: int, seed: int) -> np.ndarray:
     names, member = np.unique(np.asarray([str(group) for group in groups]), return_inverse=True)
     drawn = np.random.default_rng(seed).multinomial(len(names) - 1, np.full(len(names), 1 / len(names)), size=count)
     return drawn[:, member]
+
+
+def effective(sizes: Sequence[float] | np.ndarray) -> int:
+    """How many groups of equal size would tell a mean as well as these (Kish 1965), rounded down: a few large ones are
+    most of it, and its error is known as badly as theirs."""
+    shares = np.asarray(sizes) / np.sum(sizes)
+    return int(1 / (shares**2).sum() + 1e-9)
 
 
 def groups_of(outputs: Outputs, corpus: Path) -> list[str]:
@@ -164,11 +172,11 @@ def tell(
     report: Report, metric: str, scores: Mapping[str, Mapping[int, np.ndarray]], unit: str, groups: int, **columns: Any
 ) -> None:
     """Add the rows of a metric for every pair of architectures: ``errors`` of its scores, and of how many groups of
-    items samples were drawn."""
+    items, by their ``effective`` number, samples were drawn."""
     for (one, two), error in errors(scores).items():
-        columns |= {"architecture": one, "variable": f"against:{two}"}
-        report.add(f"{metric}.items_error", error, unit, "neither", **columns)
-        report.add(f"{metric}.items_groups", groups, "group", "neither", **columns)
+        columns |= {"architecture": one, "variable": ITEMS_AGAINST.format(architecture=two)}
+        report.add(ITEMS_ERROR.format(metric=metric), error, unit, "neither", **columns)
+        report.add(ITEMS_GROUPS.format(metric=metric), groups, "group", "neither", **columns)
 
 
 def tell_scores(
@@ -227,7 +235,7 @@ def run(settings: Settings, folders: Sequence[Path], out: Path, tokens: Path, co
         same_records(runs, settings.stage)
         first = runs[0]
         groups = groups_of(first.outputs, corpus)
-        if (drawn := len(set(groups))) < 2:
+        if (drawn := effective(list(Counter(groups).values()))) < 2:
             continue  # of one group nobody knows what another would have said
         counts = resamples(groups, settings.resamples, settings.seed)
         scorers = [(each, scorer_of(each, settings.language)) for each in runs]

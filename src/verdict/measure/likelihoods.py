@@ -6,9 +6,9 @@ is due to the sample of held-out text and that the spread over seeds does not sh
 same text. It is found as ``verdict.measure.items`` finds that of scores: what was held out together is drawn together,
 the same for every run.
 
-Of the test split, and of the records of the validation split that validations read. The model that a run leaves is
-evaluated on each group by the one evaluation path; what all groups come to must be what was told of the whole. The
-error of its last model stands for a run's whole learning curve, and so for what is read off it at equal cost.
+Of the test split, and of the records of the validation split that validations read. The model that a run leaves (the
+best on validation) is evaluated on each group by the one evaluation path; what all groups come to must be what was told
+of the whole. Its error stands for the run's whole learning curve, and so for what is read off it at equal cost.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from verdict.device import choose_device, device_name, prepare
 from verdict.errors import UserError, run_command
 from verdict.files import read_json
 from verdict.measure import items
-from verdict.metrics import Report, read_rows
+from verdict.metrics import LOG_RATIO, Report, read_rows
 from verdict.tokens.arrays import Records, encoded_records, load_array
 from verdict.training import store
 from verdict.training.batches import Batch, Windows, masked, pairs, spread
@@ -35,12 +36,15 @@ from verdict.training.settings import IN_NATS, Job
 
 #: the metric that the evaluation on each split tells, and in which file
 METRICS = {"valid": ("valid_bits_per_byte", "metrics.json"), "test": ("bits_per_byte", "evaluation.json")}
-UNIT = "log ratio"
-#: groups at most; more are dealt to so many at random, which tells the error hardly less well (random groups: Wolter
+#: groups that records which stand alone are dealt to: that tells their error hardly less well (random groups: Wolter
 #: 2007, chapter 2) and is evaluated faster
 MOST = 25
 #: by how much the groups together may differ from the whole, which was batched otherwise
 TOLERANCE = 1e-3
+
+
+#: architecture -> seed -> logarithm of the loss in each sample
+Logarithms = dict[str, dict[int, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -67,13 +71,11 @@ class Losses:
     nats: np.ndarray
 
 
-def dealt(groups: Sequence[str], seed: int, most: int = MOST) -> np.ndarray:
-    """The number of each record's group, from 0; where there are more than ``most`` groups, of those they were dealt
-    to at random."""
-    names, member = np.unique(np.asarray(groups), return_inverse=True)
-    if len(names) <= most:
-        return np.asarray(member)
-    return np.asarray(np.random.default_rng(seed).permutation(len(names)) % most)[member]
+def dealt(groups: Sequence[str | None], seed: int, most: int = MOST) -> np.ndarray:
+    """The number of each record's group, from 0. Records that stand alone are dealt to ``most`` groups at random."""
+    if None not in groups:
+        return np.asarray(np.unique(np.asarray(groups), return_inverse=True)[1])
+    return np.asarray(np.random.default_rng(seed).permutation(len(groups)) % most)
 
 
 def batches_of_windows(records: Records, job: Job, read: int, member: np.ndarray) -> Iterator[tuple[int, Batch]]:
@@ -139,11 +141,11 @@ def losses(folder: Path, job: Job, split: str, read: int, tokens: Path, member: 
     return Losses(job.architecture_name, job.seed, job.size, job.variant, nats)
 
 
-def logarithms(found: Sequence[Losses], settings: Settings) -> dict[str, dict[int, np.ndarray]]:
+def logarithms(found: Sequence[Losses], settings: Settings) -> Logarithms:
     """The logarithm of the loss in each sample of the groups that were read, by architecture and seed."""
     read = found[0].nats > 0
     counts = items.resamples(range(int(read.sum())), settings.resamples, settings.seed)
-    scores: dict[str, dict[int, np.ndarray]] = {}
+    scores: Logarithms = {}
     for each in found:
         if each.replicate in scores.setdefault(each.architecture, {}):
             raise UserError(f"--models has {each.architecture}, seed {each.replicate}, twice; name each run once")
@@ -163,31 +165,38 @@ def run(settings: Settings, folders: Sequence[Path], out: Path, tokens: Path, co
     )  # fmt: skip
     for split, (metric, _) in METRICS.items():
         records = encoded_records(corpus, tokens, split)
-        groups = [record.get("group", str(number)) for number, record in enumerate(records)]
-        member = dealt(groups, settings.seed)
-        read_alike: dict[tuple[str, int], list[Losses]] = {}
+        member = dealt([record.get("group") for record in records], settings.seed)
+        alike: dict[tuple[Any, ...], list[Losses]] = {}
         for folder, job in jobs.items():
             if split == "test" and job.stage not in settings.test_records:
                 continue
             read = settings.test_records[job.stage] if split == "test" else job.training.validation_records
             print(f"{folder}: {split}", flush=True)
-            read_alike.setdefault((job.size, read), []).append(losses(folder, job, split, read, tokens, member))
-        for (size, _), found in read_alike.items():
+            # what was trained longer errs elsewhere, and is compared with nothing of another stage
+            key = job.size, job.objective, job.training.window, read, job.training.budget_tokens
+            alike.setdefault(key, []).append(losses(folder, job, split, read, tokens, member))
+        for (size, *_), found in alike.items():
             _tell(report, metric, size, found, settings)
     report.write(out)
 
 
 def _tell(report: Report, metric: str, size: str, found: Sequence[Losses], settings: Settings) -> None:
-    """The rows of a size, whose models all read the same groups."""
-    drawn = int((found[0].nats > 0).sum())
-    if drawn < 2:
+    """The rows of models of a size that read the same groups: of each variant its own pairs, and under no variant those
+    of all, as they stand together in what is read off learning curves (the ladder)."""
+    groups = items.effective(found[0].nats[found[0].nats > 0])
+    if groups < 2:
         return  # of one group nobody knows what another would have said
-    variants = {each.variant for each in found}
-    # stages of a task that differ in their variant stand together in what is read off learning curves
-    items.tell(
-        report, metric, logarithms(found, settings), UNIT, drawn, size=size,
-        variant=variants.pop() if len(variants) == 1 else "",
-    )  # fmt: skip
+    by_variant: dict[str, list[Losses]] = {}
+    for each in sorted(found, key=lambda each: each.variant):
+        by_variant.setdefault(each.variant, []).append(each)
+    together: Logarithms = {}
+    for variant, own in by_variant.items():
+        scores = logarithms(own, settings)
+        together = {**scores, **together}  # whoever stands in several variants counts as in the first of them
+        if variant:
+            items.tell(report, metric, scores, LOG_RATIO, groups, size=size, variant=variant)
+    if len(by_variant) > 1 or "" in by_variant:
+        items.tell(report, metric, together, LOG_RATIO, groups, size=size)
 
 
 def main() -> None:

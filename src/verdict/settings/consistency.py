@@ -25,6 +25,7 @@ def check(settings: "Settings") -> None:
             _tuned_as(settings, name, stage, stage.tuned_as)
     _names(settings)
     _grids(settings)
+    _shapes(settings)
     _sizes(settings)
     _buckets(settings)
 
@@ -184,6 +185,19 @@ def _grids(settings: "Settings") -> None:
                 raise ValueError(
                     f"stages.{other}.tuning.{what} and stages.{name}.tuning.{what} differ, and their architectures "
                     "are compared; write the same in both"
+                )
+
+
+def _shapes(settings: "Settings") -> None:
+    """Models of one task and size are compared at equal width and parameters, whichever stages they stand in."""
+    seen: dict[tuple[str, str, str], str] = {}
+    for name, stage in settings.stages.items():
+        other = seen.setdefault((stage.task, stage.family, stage.size), name)
+        for what in ("width", "parameters"):
+            if getattr(settings.stages[other], what) != getattr(stage, what):
+                raise ValueError(
+                    f"stages.{other}.{what} and stages.{name}.{what} differ, and their architectures are compared; "
+                    "write the same in both, or give one a size"
                 )
 
 

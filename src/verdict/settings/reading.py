@@ -49,13 +49,14 @@ def resolve(told: Mapping[str, Any], name: str = "params.yaml") -> Settings:
     change = editions[edition] or {}
     if not isinstance(change, Mapping):
         raise UserError(f"{name}: `editions.{edition}` must be a mapping")
-    merged = overlay(base, change)
+    merged = overlay(base, _without_own_texts(change, base))
     try:
         settings = Settings.model_validate(merged)
     except ValidationError as error:
         # a value of the edition is found under editions, where the user must mend it
         under = f"editions.{edition}." if _in_edition(error, change) else ""
-        raise UserError(f"{name}: {documents.explain(error, Settings, merged, under)}") from error
+        explained = documents.explain(error, Settings, merged, under)
+        raise UserError(f"{name}: {explained}{_or_remove(error, base, change, edition)}") from error
     try:
         for task, corpus in settings.corpora.items():
             check_task(task, corpus)
@@ -65,8 +66,44 @@ def resolve(told: Mapping[str, Any], name: str = "params.yaml") -> Settings:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of params.yaml with its edition laid over it, for editors and documentation."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Settings.model_json_schema()}
+    """The JSON schema of params.yaml, for editors and documentation. What an edition changes is only told to be a
+    mapping: it may say any part of the rest."""
+    told = Settings.model_json_schema()
+    told["properties"]["editions"] = {
+        "type": "object",
+        "additionalProperties": {"type": "object"},
+        "description": "What each edition lays over the rest.",
+    }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **told}
+
+
+def _without_own_texts(change: Mapping[str, Any], base: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The edition without what it says of corpora that are the user's own files: its filters and limits are fitted to
+    the texts that params.yaml fetches."""
+    corpora, changed = base.get("corpora"), change.get("corpora")
+    if not isinstance(corpora, Mapping) or not isinstance(changed, Mapping):
+        return change
+
+    def is_own(task: Any) -> bool:
+        source = corpora[task].get("source") if isinstance(corpora.get(task), Mapping) else None
+        return isinstance(source, Mapping) and "files" in source
+
+    return {**change, "corpora": {task: told for task, told in changed.items() if not is_own(task)}}
+
+
+def _or_remove(error: ValidationError, base: Mapping[str, Any], change: Mapping[str, Any], edition: str) -> str:
+    """What else to do where a key is missing in an entry that the edition changes and params.yaml has no more."""
+    problem = documents.first_problem(error)
+    told: Any = base
+    said: Any = change
+    for number, part in enumerate(problem["loc"][:-1] if problem["type"] == "missing" else (), start=1):
+        if not isinstance(said, Mapping) or part not in said or not isinstance(told, Mapping):
+            break
+        if part not in told:
+            entry = ".".join(map(str, ("editions", edition, *problem["loc"][:number])))
+            return f", or remove {entry}, for without the edition there is none"
+        told, said = told[part], said[part]
+    return ""
 
 
 def _in_edition(error: ValidationError, change: Mapping[str, Any]) -> bool:

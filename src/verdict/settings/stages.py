@@ -131,8 +131,9 @@ class Stage(Section):
             raise ValueError(
                 f"the objective of {self.task} is {self.objective}; answers is that of algorithms, and of these alone"
             )
-        if self.objective == "answers" and self.training.records:
-            raise ValueError("training.records is for texts; write fewer records under algorithms")
+        if self.training.records and self.objective != "classification":
+            instead = "records under algorithms" if self.objective == "answers" else "corpora.<task>.limits.records"
+            raise ValueError(f"training.records is for texts with labels; write fewer as {instead}")
         pairs = self.task in ("translation", "summarization")
         labels = self.task == "classification"
         if pairs != (self.objective == "sequence_pairs") or (self.objective == "classification" and not labels):
