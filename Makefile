@@ -7,7 +7,7 @@
 # make schemas    workflow/schemas/ from the types of params.yaml, claims.yaml and verdict.json
 # make licences   docs/licences.md from the installed packages and the corpora's entries
 # make audit      known weaknesses of the locked packages, as the package index's advisory service tells them
-# make clean      remove everything that a run left
+# make clean      remove everything that a run left, but what it has downloaded
 
 PYTHON ?= python3
 VENV := .venv

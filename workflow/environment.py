@@ -1,4 +1,5 @@
-"""What every job of the workflow finds in its environment."""
+"""What every job of the workflow finds in its environment, and what the workflow finds in its folder: locks, others who
+work there, what its commands need to know of the whole graph."""
 
 import atexit
 import errno

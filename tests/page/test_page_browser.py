@@ -273,7 +273,10 @@ def answer(favoured: Collection[str]) -> str:
         return "no_difference"
     if len(named) > 1:
         return "depends"
-    return f"{'mostly' if 2 * len(decided) < len(favoured) else 'for'} {named.pop()}"
+    side = named.pop()
+    if 2 * len(decided) < len(favoured):
+        return f"mostly {side}"
+    return f"{'alike' if decided.count('no_difference') > decided.count(side) else 'for'} {side}"
 
 
 @pytest.mark.slow

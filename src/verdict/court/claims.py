@@ -264,7 +264,7 @@ def parse(content: Any, where: str = "claims.yaml") -> Claims:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of claims.yaml, for editors and for the workflow's own check."""
+    """The JSON schema of claims.yaml, for editors."""
     made = Claims.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 

@@ -51,7 +51,7 @@ class Condition(Part):
 
     task: str = Field(description="lm, translation, …")
     size: str = Field(description="Size of the model; that of the settings is not named.")
-    device: str = Field(description="cpu or cuda.")
+    device: str = Field(description="cpu or cuda; none where nothing was run.")
     matching: str = Field(description="What the two sides have in common: parameters, flops, seconds, …")
     variant: str = Field(description="How the model was trained or decoded.")
     variable: str = Field(description="What `at` is the value of: length, batch, target_bits_per_byte, …")
@@ -111,14 +111,14 @@ class Entry(Part):
     )
     items_groups: Count | None = Field(
         default=None,
-        description="How many test items, or groups of them, that error was drawn from; null if not known.",
+        description="How many test items, or groups of them by effective number, it was drawn from; null if not known.",
     )
     condition: Condition
-    label: Label = Field(description="After the correction over all tests of the area.")
+    label: Label = Field(description="After the correction over all tests of the area (or of the final table).")
     uncorrected_label: Label = Field(description="What the interval alone says.")
     why: Why
     p: P | None = Field(description="Two-sided p-value of the nearest decision; null if no test was possible.")
-    p_corrected: P | None = Field(description="The same, adjusted over all tests of the area.")
+    p_corrected: P | None = Field(description="The same, adjusted over all tests of the area (or of the final table).")
     runs: Runs
     rows: list[Count] = Field(
         default_factory=list,
@@ -132,7 +132,7 @@ class Claim(Part):
 
     id: str
     area: str
-    label: Label = Field(description="After the correction over all tests of the area.")
+    label: Label = Field(description="After the correction over all tests of the area (or of the final table).")
     uncorrected_label: Label = Field(description="What the intervals alone say.")
     tests: list[Entry] = Field(description="One entry for each condition of each test, in the docket's order.")
     when: list[Named] = Field(description="Conditions in which the claim is supported.")

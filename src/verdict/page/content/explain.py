@@ -42,7 +42,6 @@ def explorers(naming: Naming, gallery: Gallery) -> list[dict[str, Any]]:
                 items.append(
                     {
                         **gallery.add(panel, gallery.title(panel, several)),
-                        "variant": variant,
                         "ats": [naming.fig.at(at) for at in ats],
                         "start": len(ats) // 2,
                         "variable": panel.about["variable"],
@@ -58,7 +57,7 @@ def _curve(row: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def inside(naming: Naming, gallery: Gallery) -> list[dict[str, Any]]:
-    """What the models do on one sentence: per stage its text, its picking rule and, per model, maps with switches."""
+    """What the models do on one sentence: per stage its text and, per model, maps with switches."""
     found = []
     for told in naming.inputs.activity:
         models = []
@@ -68,7 +67,7 @@ def inside(naming: Naming, gallery: Gallery) -> list[dict[str, Any]]:
                 for title, panel, switches in _maps(told, model)
             ]
             models.append({"architecture": model["architecture"], "run": model["run"], "maps": maps})
-        found.append({"stage": told["stage"], "record": told["record"], "models": models, **_sentence(told)})
+        found.append({"stage": told["stage"], "models": models, **_sentence(told)})
     return found
 
 
@@ -80,7 +79,7 @@ def _maps(told: dict[str, Any], model: dict[str, Any]) -> Iterator[tuple[str, ch
         if heads:
             panel = charts.attention(heads, pieces, across, name)
             yield title, panel, {"layer": len(heads), "head": len(heads[0])}
-    # a gate lies between 0 and 1, whatever it is called; what is left is a state
+    # by their names, which docs/architectures.md lists; what else a mixer tells stays in the file
     for key, title in ((GATES, "gates"), (STATES, "state")):
         mixers = [{part: layer["mixer"][part] for part in key if part in layer["mixer"]} for layer in layers]
         if all(mixers):
@@ -147,7 +146,7 @@ def _graph(kind: str) -> Markup:
         for position in range(POSITIONS):
             at, here = earliest(kind, layer, position), f'x="{x(position)}" y="{y(layer)}"'
             circle = f'<circle c{here.replace(" y", " cy")} r="{RADIUS}"/>'
-            nodes.append(f'<g class="wave">{circle}<text {here} dy=".35em">{at}</text></g>')
+            nodes.append(f'<g>{circle}<text {here} dy=".35em">{at}</text></g>')
     lines.sort(key=lambda line: "chain" in line)  # drawn last, above the others
     width, height = 2 * EDGE + STEP * (POSITIONS - 1), 2 * EDGE + STEP * LAYERS
     drawn = "".join((*lines, *nodes))

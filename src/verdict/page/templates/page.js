@@ -238,8 +238,9 @@
     const named = [...sides].filter((side) => side !== "no_difference");
     if (!named.length) return "no_difference";
     if (named.length > 1) return "depends";
-    const decided = found.filter((one) => one.favoured !== "unresolved").length;
-    return (2 * decided < found.length ? "mostly " : "for ") + named[0];
+    const count = (side) => found.filter((one) => one.favoured === side).length;
+    if (2 * count("unresolved") > found.length) return "mostly " + named[0];
+    return (count("no_difference") > count(named[0]) ? "alike " : "for ") + named[0];
   };
 
   // the texts of an entry were escaped when the page was written, as all its other texts were
