@@ -1,7 +1,7 @@
 """Scores of outputs against references, by the libraries the field uses; all as percentages (0–100).
 
-``SCORES`` asks the libraries for the score of a whole test set. ``SCORERS`` makes the same scores of samples of its
-items, from the items' statistics, which add up.
+``SCORES`` are those of a whole test set. ``SCORERS`` make the same of samples of its items, from the items' statistics,
+which add up. (sacrebleu makes its own bootstrap of them, of one system; its version is pinned.)
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ def _rouge(outputs: Sequence[str], references: Sequence[str]) -> dict[str, np.nd
 
 
 def translation(outputs: Sequence[str], references: Sequence[str], language: str = "") -> Scores:
-    """Corpus BLEU and chrF."""
+    """Corpus BLEU and chrF, as sacrebleu makes them."""
     metrics = _sacrebleu(language)
     scores = {name: metric.corpus_score(outputs, [references]).score for name, metric in metrics.items()}
     return scores, " ".join(str(metric.get_signature()) for metric in metrics.values())
@@ -41,17 +41,17 @@ def translation(outputs: Sequence[str], references: Sequence[str], language: str
 
 def summarization(outputs: Sequence[str], references: Sequence[str], language: str = "") -> Scores:
     """Mean F of ROUGE-1, -2 and -L."""
-    return {name: float(values.mean()) for name, values in _rouge(outputs, references).items()}, "rouge-score stemmed"
+    return _of_all(summarization_of_samples(outputs, references), len(outputs)), "rouge-score stemmed"
 
 
 def classification(outputs: Sequence[str], references: Sequence[str], language: str = "") -> Scores:
     """Accuracy and macro-averaged F1 over the classes of the references."""
-    given, true = np.asarray(outputs), np.asarray(references)
-    f1 = []
-    for label in np.unique(true):
-        hit = float(((given == label) & (true == label)).sum())
-        f1.append(2 * hit / float((given == label).sum() + (true == label).sum()))
-    return {"accuracy": 100 * float((given == true).mean()), "f1": 100 * float(np.mean(f1))}, "macro F1"
+    return _of_all(classification_of_samples(outputs, references), len(outputs)), "macro F1"
+
+
+def _of_all(scorer: Scorer, items: int) -> dict[str, float]:
+    """The scores of all items, each once."""
+    return {name: float(values[0]) for name, values in scorer(np.ones((1, items), dtype=int)).items()}
 
 
 def translation_of_samples(outputs: Sequence[str], references: Sequence[str], language: str = "") -> Scorer:
