@@ -4,7 +4,7 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -58,6 +58,12 @@ def first_problem(error: ValidationError) -> Any:
     return min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
 
 
+def meant(word: str, known: Iterable[str], otherwise: str) -> str:
+    """“did you mean 'lstm'?” for the known word nearest to a misspelt one, or ``otherwise`` where none is near."""
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f"did you mean '{near[0]}'?" if near else otherwise
+
+
 def explain(error: ValidationError, model: type[BaseModel], content: Any, under: str = "") -> str:
     """The first problem of a pydantic error as one sentence: key path, what is wrong, and the nearest known key.
 
@@ -67,8 +73,7 @@ def explain(error: ValidationError, model: type[BaseModel], content: Any, under:
     place = under + _place(problem["loc"], content)
     if problem["type"] == "extra_forbidden":
         known = _keys_beside(model, problem["loc"])
-        close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"known here are {', '.join(known)}"
+        hint = meant(str(problem["loc"][-1]), known, f"known here are {', '.join(known)}")
         return f"the key '{place}' does not exist; {hint}"
     if problem["type"] == "missing":
         return f"the key '{place}' is missing; add it"

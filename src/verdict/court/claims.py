@@ -5,7 +5,6 @@ workflow/schemas/claims.schema.json.
 """
 
 import argparse
-import difflib
 import hashlib
 import json
 import typing
@@ -271,8 +270,7 @@ def schema() -> dict[str, Any]:
 
 def _known(word: str, known: dict[str, Text], where: str, section: str) -> None:
     if word not in known:
-        close = difflib.get_close_matches(word, known)
-        hint = f"did you mean '{close[0]}'?" if close else f"add it there or use one of {', '.join(known)}"
+        hint = documents.meant(word, known, f"add it there or use one of {', '.join(known)}")
         raise ValueError(f"{where}: '{word}' does not stand under '{section}'; {hint}")
 
 

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from verdict.documents import meant
 from verdict.models.settings import MIXERS, Architecture
-from verdict.settings.fields import Section, Share, suggestion
+from verdict.settings.fields import Section, Share
 
 # they travel as JSON in commands, in which Snakemake would replace what stands in braces
 Option = (
@@ -49,7 +50,8 @@ class ArchitectureSettings(Section):
         if ":" in self.mixer:
             return self  # its own class says what it takes
         if self.mixer not in MIXERS:
-            raise ValueError(f"mixer '{self.mixer}' is unknown{suggestion(self.mixer, MIXERS)}, or write module:Class")
+            hint = meant(self.mixer, MIXERS, f"it may be {', '.join(MIXERS)}")
+            raise ValueError(f"mixer '{self.mixer}' is unknown; {hint}, or write module:Class")
         taken = MIXERS[self.mixer].options
         for name, value in self.options.items():
             if name not in taken:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from itertools import product
 from typing import TYPE_CHECKING, Any, get_args
 
-from verdict.settings.fields import Algorithm, Task, suggestion
+from verdict.documents import meant
+from verdict.settings.fields import Algorithm, Task
 from verdict.settings.stages import Stage, TrainingSettings
 
 if TYPE_CHECKING:
@@ -107,8 +108,8 @@ def _known(settings: "Settings", name: str, stage: Stage) -> None:
     for architecture in stage.architectures:
         if architecture not in settings.architectures:
             raise ValueError(
-                f"{where}.architectures names '{architecture}', which architectures has not"
-                f"{suggestion(architecture, settings.architectures)}"
+                f"{where}.architectures names '{architecture}', which architectures has not; "
+                + meant(architecture, settings.architectures, f"it has {', '.join(settings.architectures)}")
             )
 
 

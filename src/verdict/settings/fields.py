@@ -1,7 +1,5 @@
 """What the sections of params.yaml are made of: names, numbers and lists, each within its bounds."""
 
-import difflib
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -34,9 +32,3 @@ class Section(BaseModel):
     """A section of params.yaml: unknown keys are errors, and so are numbers that JSON does not have."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-def suggestion(wrong: str, known: Iterable[str]) -> str:
-    """What to write in the place of an unknown name: the nearest known one, or all."""
-    near = difflib.get_close_matches(wrong, list(known), 1)
-    return f"; did you mean '{near[0]}'?" if near else f"; it has {', '.join(known)}"
