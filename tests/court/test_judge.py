@@ -582,6 +582,17 @@ def test_few_groups_of_items_have_students_quantile():
     few = one(small({}), [*rows, groups_row(5)])
     assert few["items_groups"] == 5
     assert few["high"] - few["estimate"] == pytest.approx(math.hypot(half, stats.t.ppf(0.975, 4) * 0.7))
+    # alone in its area, nothing is corrected for it
+    assert (few["corrected_low"], few["corrected_high"]) == pytest.approx((few["low"], few["high"]))
+    seeds, needed = (
+        half / stats.t.ppf(0.975, 2),
+        one(small({"margin": margin(3.0)}), [*rows, groups_row(5)])["needed_pairs"],
+    )
+    widths = [
+        math.hypot(stats.t.ppf(0.975, count - 1) * seeds * math.sqrt(3 / count), stats.t.ppf(0.975, 4) * 0.7)
+        for count in (needed - 1, needed)
+    ]
+    assert widths[0] > 2 > widths[1]  # from the estimate of 5 to the margin of 3
     assert few["p"] > one(small({}), [*rows, groups_row(6)])["p"] > one(small({}), rows)["p"]
 
 
@@ -912,7 +923,9 @@ def test_exchanging_the_labels_mirrors_the_verdicts(places, pairing, size):
     rows = []
     for number, (a, b, fast, slow, items) in enumerate(places):
         rows += measured(a, b, task=f"t{number}")
-        rows += [] if items is None else [items_row(items, task=f"t{number}")]
+        if items is not None:  # of the difference, and of the ratio of the same scores
+            rows += [items_row(items, task=f"t{number}"), groups_row(2 + number, task=f"t{number}")]
+            rows += [items_row(items / 30, unit="log ratio", task=f"t{number}")]
         rows += measured(fast, slow, task=f"t{number}", metric="seconds", better="lower")
         rows += measured([60.0] * len(fast), [60.0] * len(slow), task=f"t{number}", metric="budget", better="neither")
     table = evidence.frame(rows)

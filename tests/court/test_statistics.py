@@ -94,18 +94,22 @@ def test_two_sides_that_never_vary_are_as_sure_as_they_look():
 
 @pytest.mark.parametrize("freedom", [2, 7.5, None])
 @pytest.mark.parametrize("items", [0.0, 0.6])
-def test_a_half_width_is_students_and_the_items_normal_one_in_quadrature(freedom, items):
+@pytest.mark.parametrize("items_freedom", [1, 4, math.inf])
+def test_a_half_width_is_students_of_both_errors_in_quadrature(freedom, items, items_freedom):
     students = 0.0 if freedom is None else stats.t.ppf(0.975, freedom) * 0.4
-    found = statistics.half_width(LEVEL, 0.4, freedom, items)
-    assert found == pytest.approx(math.hypot(students, stats.norm.ppf(0.975) * items))
+    found = statistics.half_width(LEVEL, 0.4, freedom, items, items_freedom)
+    assert found == pytest.approx(math.hypot(students, stats.t.ppf(0.975, items_freedom) * items))
+    assert statistics.half_width(LEVEL, 0.4, freedom, items) == pytest.approx(
+        math.hypot(students, stats.norm.ppf(0.975) * items)
+    )
 
 
-@given(SAMPLE, st.floats(0, 5), NUMBER, st.floats(0.001, 0.4))
-def test_a_p_value_is_the_level_whose_interval_ends_at_the_border(values, items, border, alpha):
+@given(SAMPLE, st.floats(0, 5), st.sampled_from([1, 3, 24, math.inf]), st.floats(0.001, 0.4))
+def test_a_p_value_is_the_level_whose_interval_ends_at_the_border(values, items, items_freedom, alpha):
     alone = statistics.mean_interval(values, LEVEL)
     assume(alone.error > 1e-3 or items > 1e-3)
-    found = statistics.with_items(alone, items, LEVEL)
-    half = statistics.half_width(1 - 2 * alpha, found.error, found.freedom, found.items_error)
+    found = statistics.with_items(alone, items, LEVEL, items_freedom)
+    half = statistics.half_width(1 - 2 * alpha, found.error, found.freedom, found.items_error, found.items_freedom)
     for sign, p in ((-1, statistics.p_above), (1, statistics.p_below)):
         assert p(found, found.value + sign * half) == pytest.approx(alpha, rel=1e-4)
         assert p(found, found.value - sign * half) == pytest.approx(1 - alpha, rel=1e-4)
