@@ -33,4 +33,4 @@ rule corpus:
 
 rule corpora:
     input:
-        expand("data/corpus/{task}/card.json", task=TASKS),
+        expand("data/corpus/{task}/card.json", task=PLAN.tasks),

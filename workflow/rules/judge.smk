@@ -2,9 +2,9 @@
 # MLflow runs, and the verdict.
 
 METRICS = [
-    *expand("runs/{run}/metrics.json", run=RUNS),
-    *expand("runs/{run}/evaluation.json", run=EVALUATED),
-    *expand("tuning/{tuned}.json", tuned=TUNED),
+    *files(PLAN.runs, "metrics.json"),
+    *files(PLAN.evaluated, "evaluation.json"),
+    *expand("tuning/{tuned}.json", tuned=PLAN.tuned),
     *MEASURED,
 ]
 
@@ -12,14 +12,14 @@ METRICS = [
 rule evidence:
     input:
         metrics=METRICS,
-        histories=expand("runs/{run}/history.jsonl", run=RUNS),
+        histories=files(PLAN.runs, "history.jsonl"),
         others=expand("{folder}/evidence.parquet", folder=SETTINGS.other_devices),
     output:
         "results/evidence.csv",
         "results/scores.json",
         evidence="results/evidence.parquet",
         history="results/history.parquet",
-        curves=expand("results/curves/{stage}.csv", stage=STAGES),
+        curves=expand("results/curves/{stage}.csv", stage=SETTINGS.stages),
     log:
         "logs/evidence.log",
     conda:
@@ -27,7 +27,7 @@ rule evidence:
     params:
         code=code_digest("verdict.evidence"),
         metrics=lambda wildcards: environment.by_seed(METRICS),
-        runs=lambda wildcards: environment.by_seed(expand("runs/{run}", run=RUNS)),
+        runs=lambda wildcards: environment.by_seed(folders(PLAN.runs)),
         others=OTHER_DEVICES,
         folder=subpath(output.evidence, parent=True),
     message:
@@ -41,7 +41,7 @@ rule evidence:
 rule ledger:
     input:
         metrics=METRICS,
-        cards=expand("data/corpus/{task}/card.json", task=TASKS),
+        cards=expand("data/corpus/{task}/card.json", task=PLAN.tasks),
         machine="results/machine.json",
     output:
         ledger="results/ledger.json",

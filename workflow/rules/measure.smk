@@ -15,7 +15,7 @@ rule baselines:
     conda:
         "../envs/verdict.yaml"
     params:
-        settings=lambda wildcards: as_json(baseline_settings(wildcards.task)),
+        settings=lambda wildcards: as_json(PLAN.baselines(wildcards.task)),
         code=code_digest("verdict.measure.baselines"),
         corpus=subpath(input.train, parent=True),
         tokens=subpath(input.tokens, parent=True),
@@ -29,14 +29,14 @@ rule baselines:
 # One job for all stages: they share one state of the machine, and one start of Python and torch.
 rule speed:
     input:
-        tokens=expand("data/tokens/{task}/tokens.json", task=TASKS),
+        tokens=expand("data/tokens/{task}/tokens.json", task=PLAN.tasks),
         tuning=[
-            f"tuning/{tuned_stage(stage)}/{each['architecture_name']}.json"
-            for stage in CURVED
-            for each in timed_jobs(stage)
+            f"tuning/{PLAN.tuned_as(stage)}/{architecture}.json"
+            for stage in PLAN.timed
+            for architecture in PLAN.timed_architectures(stage)
         ],
     output:
-        expand("measurements/speed/{stage}.json", stage=CURVED),
+        expand("measurements/speed/{stage}.json", stage=PLAN.timed),
     log:
         "logs/speed.log",
     conda:
@@ -45,23 +45,9 @@ rule speed:
     resources:
         gpu=GPU,
     params:
-        speeds=as_json(
-            [
-                {
-                    "stage": stage,
-                    "jobs": timed_jobs(stage),
-                    "tuned_as": tuned_stage(stage),
-                    **SETTINGS.stages[stage].speed.model_dump(
-                        exclude={"architectures", "rounds"}
-                    ),
-                    # one for each seed: their spreads are told together
-                    "rounds": max(SETTINGS.stages[stage].speed.rounds, SETTINGS.seeds),
-                }
-                for stage in CURVED
-            ]
-        ),
+        speeds=as_json(PLAN.speeds()),
         code=code_digest(
-            "verdict.measure.speed", *mixer_modules(SETTINGS.architectures)
+            "verdict.measure.speed", *PLAN.mixer_modules(SETTINGS.architectures)
         ),
         tokens=lambda wildcards, input: str(Path(input.tokens[0]).parents[1]),
         folder=subpath(output[0], parent=True),
@@ -95,17 +81,11 @@ rule machine:
         " --threads {threads} --machine {output.machine} --rows {output.rows} 2>&1 | tee {log} >&2"
 
 
-# stages of one task and size train models of one shape, so one of them is counted
-FIRST_STAGES = {
-    (stage.task, stage.size, architecture): (name, architecture)
-    for name, stage in reversed(SETTINGS.stages.items())
-    for architecture in stage.architectures
-}
-
-
 rule anatomy:
     input:
-        tokens=expand("data/tokens/{task}/tokens.json", task=[*TASKS, *ALGORITHMS]),
+        tokens=expand(
+            "data/tokens/{task}/tokens.json", task=[*PLAN.tasks, *PLAN.algorithms]
+        ),
     output:
         "measurements/anatomy.json",
     log:
@@ -113,11 +93,9 @@ rule anatomy:
     conda:
         "../envs/verdict.yaml"
     params:
-        jobs=as_json(
-            [job(SETTINGS, *first, 0).to_dict() for first in FIRST_STAGES.values()]
-        ),
+        jobs=as_json(PLAN.anatomy()),
         code=code_digest(
-            "verdict.measure.anatomy", *mixer_modules(SETTINGS.architectures)
+            "verdict.measure.anatomy", *PLAN.mixer_modules(SETTINGS.architectures)
         ),
         tokens=lambda wildcards, input: str(Path(input.tokens[0]).parents[1]),
     message:
@@ -129,12 +107,10 @@ rule anatomy:
 
 rule curves:
     input:
-        metrics=lambda wildcards: [
-            f"{run}/metrics.json" for run in runs_of(wildcards.stage)
-        ],
-        histories=lambda wildcards: [
-            f"{run}/history.jsonl" for run in runs_of(wildcards.stage)
-        ],
+        metrics=lambda wildcards: files(PLAN.runs_of(wildcards.stage), "metrics.json"),
+        histories=lambda wildcards: files(
+            PLAN.runs_of(wildcards.stage), "history.jsonl"
+        ),
         speed="measurements/speed/{stage}.json",
     output:
         "measurements/curves/{stage}.json",
@@ -145,7 +121,7 @@ rule curves:
     params:
         targets=lambda wildcards: as_json(stage_of(wildcards).targets),
         code=code_digest("verdict.measure.curves"),
-        runs=lambda wildcards: runs_of(wildcards.stage),
+        runs=lambda wildcards: folders(PLAN.runs_of(wildcards.stage)),
     message:
         "read the learning curves of {wildcards.stage} at equal cost"
     shell:
@@ -155,11 +131,12 @@ rule curves:
 
 rule scaling:
     input:
-        lambda wildcards: [
-            f"runs/{run}/{file}"
-            for run in scaled_runs(wildcards.task)
-            for file in ("metrics.json", "model.json", "history.jsonl")
-        ],
+        lambda wildcards: files(
+            PLAN.curves_of(wildcards.task),
+            "metrics.json",
+            "model.json",
+            "history.jsonl",
+        ),
     output:
         "measurements/scaling/{task}.json",
     log:
@@ -167,11 +144,11 @@ rule scaling:
     conda:
         "../envs/verdict.yaml"
     params:
-        settings=lambda wildcards: as_json(scaling_settings(wildcards.task)),
+        settings=lambda wildcards: as_json(PLAN.scaling(wildcards.task)),
         code=code_digest(
-            "verdict.measure.scaling", *mixer_modules(SETTINGS.architectures)
+            "verdict.measure.scaling", *PLAN.mixer_modules(SETTINGS.architectures)
         ),
-        runs=lambda wildcards: [f"runs/{run}" for run in scaled_runs(wildcards.task)],
+        runs=lambda wildcards: folders(PLAN.curves_of(wildcards.task)),
     message:
         "fit what text and parameters are worth for {wildcards.task}"
     shell:
@@ -202,16 +179,11 @@ rule algorithm_baselines:
 rule gradients:
     input:
         tokens="data/tokens/lm/tokens.json",
-        models=[
-            f"{run}/{file}"
-            for run in language_models(SETTINGS.measurements.gradients.architectures)
-            for file in (
-                "model.safetensors",
-                "model.json",
-                "metrics.json",
-                "history.jsonl",
-            )
-        ],
+        models=files(
+            PLAN.language_models(SETTINGS.measurements.gradients.architectures),
+            *MODEL,
+            "history.jsonl",
+        ),
     output:
         "measurements/gradients.json",
     log:
@@ -225,9 +197,11 @@ rule gradients:
         ),
         code=code_digest(
             "verdict.measure.gradients",
-            *mixer_modules(SETTINGS.measurements.gradients.architectures),
+            *PLAN.mixer_modules(SETTINGS.measurements.gradients.architectures),
         ),
-        runs=language_models(SETTINGS.measurements.gradients.architectures),
+        runs=folders(
+            PLAN.language_models(SETTINGS.measurements.gradients.architectures)
+        ),
         tokens=subpath(input.tokens, parent=True),
     message:
         "follow gradients back in time"
@@ -239,11 +213,9 @@ rule gradients:
 rule context:
     input:
         tokens="data/tokens/lm/tokens.json",
-        models=[
-            f"{run}/{file}"
-            for run in language_models(SETTINGS.measurements.context.architectures)
-            for file in ("model.safetensors", "model.json", "metrics.json")
-        ],
+        models=files(
+            PLAN.language_models(SETTINGS.measurements.context.architectures), *MODEL
+        ),
     output:
         "measurements/context.json",
     log:
@@ -259,9 +231,9 @@ rule context:
         ),
         code=code_digest(
             "verdict.measure.context",
-            *mixer_modules(SETTINGS.measurements.context.architectures),
+            *PLAN.mixer_modules(SETTINGS.measurements.context.architectures),
         ),
-        runs=language_models(SETTINGS.measurements.context.architectures),
+        runs=folders(PLAN.language_models(SETTINGS.measurements.context.architectures)),
         tokens=subpath(input.tokens, parent=True),
     message:
         "see how much context language models use"
@@ -283,20 +255,10 @@ rule parallelism:
     resources:
         gpu=GPU,
     params:
-        settings=as_json(
-            {
-                **SETTINGS.measurements.parallelism.model_dump(
-                    exclude={"architectures"}
-                ),
-                "jobs": [
-                    job(SETTINGS, main_stage(name), name, 0).to_dict()
-                    for name in SETTINGS.measurements.parallelism.architectures
-                ],
-            }
-        ),
+        settings=as_json(PLAN.parallelism()),
         code=code_digest(
             "verdict.measure.parallelism",
-            *mixer_modules(SETTINGS.measurements.parallelism.architectures),
+            *PLAN.mixer_modules(SETTINGS.measurements.parallelism.architectures),
         ),
         tokens=lambda wildcards, input: str(Path(input.tokens).parents[1]),
     message:
@@ -309,11 +271,12 @@ rule parallelism:
 rule buckets:
     input:
         tokens="data/tokens/{task}/tokens.json",
-        outputs=lambda wildcards: [
-            f"{run}/{file}"
-            for run in runs_of(wildcards.task)
-            for file in ("metrics.json", "evaluation.json", "outputs.jsonl")
-        ],
+        outputs=lambda wildcards: files(
+            PLAN.runs_of(wildcards.task),
+            "metrics.json",
+            "evaluation.json",
+            "outputs.jsonl",
+        ),
     output:
         "measurements/buckets/{task}.json",
     log:
@@ -321,9 +284,9 @@ rule buckets:
     conda:
         "../envs/verdict.yaml"
     params:
-        settings=lambda wildcards: as_json(bucket_settings(wildcards.task)),
+        settings=lambda wildcards: as_json(PLAN.buckets(wildcards.task)),
         code=code_digest("verdict.measure.buckets"),
-        runs=lambda wildcards: runs_of(wildcards.task),
+        runs=lambda wildcards: folders(PLAN.runs_of(wildcards.task)),
         tokens=subpath(input.tokens, parent=True),
         corpus="data/corpus/{task}",
     message:
@@ -335,11 +298,9 @@ rule buckets:
 
 rule items:
     input:
-        outputs=lambda wildcards: [
-            f"{run}/{file}"
-            for run in runs_of(wildcards.stage)
-            for file in ("evaluation.json", "outputs.jsonl")
-        ],
+        outputs=lambda wildcards: files(
+            PLAN.runs_of(wildcards.stage), "evaluation.json", "outputs.jsonl"
+        ),
         tokens=lambda wildcards: f"data/tokens/{stage_of(wildcards).task}/tokens.json",
     output:
         "measurements/items/{stage}.json",
@@ -348,16 +309,9 @@ rule items:
     conda:
         "../envs/verdict.yaml"
     params:
-        settings=lambda wildcards: as_json(
-            {
-                "stage": wildcards.stage,
-                "language": SETTINGS.corpora[stage_of(wildcards).task].language,
-                "resamples": SETTINGS.measurements.items.resamples,
-                "by_length": bucket_settings(wildcards.stage),
-            }
-        ),
+        settings=lambda wildcards: as_json(PLAN.items(wildcards.stage)),
         code=code_digest("verdict.measure.items"),
-        runs=lambda wildcards: runs_of(wildcards.stage),
+        runs=lambda wildcards: folders(PLAN.runs_of(wildcards.stage)),
         tokens=subpath(input.tokens, parent=True),
         corpus=lambda wildcards: f"data/corpus/{stage_of(wildcards).task}",
     message:
@@ -369,15 +323,11 @@ rule items:
 
 rule likelihoods:
     input:
-        models=lambda wildcards: [
-            f"{run}/{file}"
-            for run in forecasting_runs(wildcards.task)
-            for file in ("model.safetensors", "model.json", "metrics.json")
-        ],
-        evaluated=lambda wildcards: [
-            f"{run}/evaluation.json"
-            for run in forecasting_runs(wildcards.task, EVALUATED)
-        ],
+        models=lambda wildcards: files(PLAN.forecasting(wildcards.task), *MODEL),
+        evaluated=lambda wildcards: files(
+            [run for run in PLAN.forecasting(wildcards.task) if run in PLAN.evaluated],
+            "evaluation.json",
+        ),
         tokens="data/tokens/{task}/tokens.json",
     output:
         "measurements/likelihoods/{task}.json",
@@ -389,11 +339,11 @@ rule likelihoods:
     resources:
         gpu=GPU,
     params:
-        settings=lambda wildcards: as_json(likelihood_settings(wildcards.task)),
+        settings=lambda wildcards: as_json(PLAN.likelihoods(wildcards.task)),
         code=code_digest(
-            "verdict.measure.likelihoods", *mixer_modules(SETTINGS.architectures)
+            "verdict.measure.likelihoods", *PLAN.mixer_modules(SETTINGS.architectures)
         ),
-        runs=lambda wildcards: forecasting_runs(wildcards.task),
+        runs=lambda wildcards: folders(PLAN.forecasting(wildcards.task)),
         tokens=subpath(input.tokens, parent=True),
         corpus="data/corpus/{task}",
     message:
@@ -406,13 +356,7 @@ rule likelihoods:
 rule activity:
     input:
         tokens=lambda wildcards: f"data/tokens/{stage_of(wildcards).task}/tokens.json",
-        models=lambda wildcards: [
-            f"{run}/{file}"
-            for run in first_runs(
-                wildcards.stage, SETTINGS.measurements.activity.architectures
-            )
-            for file in ("model.safetensors", "model.json", "metrics.json")
-        ],
+        models=lambda wildcards: files(PLAN.watched(wildcards.stage), *MODEL),
     output:
         "measurements/activity/{stage}.json",
     log:
@@ -428,11 +372,9 @@ rule activity:
         ),
         code=code_digest(
             "verdict.measure.activity",
-            *mixer_modules(SETTINGS.measurements.activity.architectures),
+            *PLAN.mixer_modules(SETTINGS.measurements.activity.architectures),
         ),
-        runs=lambda wildcards: first_runs(
-            wildcards.stage, SETTINGS.measurements.activity.architectures
-        ),
+        runs=lambda wildcards: folders(PLAN.watched(wildcards.stage)),
         tokens=subpath(input.tokens, parent=True),
     message:
         "look inside the models of {wildcards.stage} while they read one sentence"
@@ -441,22 +383,16 @@ rule activity:
         " --tokens {params.tokens} --threads {threads} --out {output} 2>&1 | tee {log} >&2"
 
 
-# stages whose scores are of test items that can be drawn anew
-SCORED = [
-    name
-    for name, stage in SETTINGS.stages.items()
-    if stage.evaluation and stage.objective in ("sequence_pairs", "classification")
-]
 MEASURED = [
     "measurements/device.json",
-    *expand("measurements/baselines/{task}.json", task=TASKS),
+    *expand("measurements/baselines/{task}.json", task=PLAN.tasks),
     "measurements/anatomy.json",
-    *expand("measurements/speed/{stage}.json", stage=CURVED),
-    *expand("measurements/curves/{stage}.json", stage=CURVED),
-    *expand("measurements/scaling/{task}.json", task=SCALED),
-    *expand("measurements/baselines/{algorithm}.json", algorithm=ALGORITHMS),
-    *expand("measurements/items/{stage}.json", stage=SCORED),
-    *expand("measurements/likelihoods/{task}.json", task=FORECAST),
+    *expand("measurements/speed/{stage}.json", stage=PLAN.timed),
+    *expand("measurements/curves/{stage}.json", stage=PLAN.timed),
+    *expand("measurements/scaling/{task}.json", task=PLAN.scaled),
+    *expand("measurements/baselines/{algorithm}.json", algorithm=PLAN.algorithms),
+    *expand("measurements/items/{stage}.json", stage=PLAN.scored),
+    *expand("measurements/likelihoods/{task}.json", task=PLAN.forecast),
     *expand("measurements/buckets/{task}.json", task=SETTINGS.measurements.buckets),
     "measurements/gradients.json",
     "measurements/context.json",

@@ -10,8 +10,8 @@ rule page:
         claims="claims.yaml",
         ledger="results/ledger.json",
         machine="results/machine.json",
-        cards=expand("data/corpus/{task}/card.json", task=TASKS),
-        outputs=expand("runs/{run}/outputs.jsonl", run=ANSWERED),
+        cards=expand("data/corpus/{task}/card.json", task=PLAN.tasks),
+        outputs=files(PLAN.answered, "outputs.jsonl"),
         activity=SHOWN,
         earlier=[SETTINGS.earlier] if SETTINGS.earlier else [],
         others=expand(
@@ -30,7 +30,7 @@ rule page:
         code=code_digest("verdict.page.__main__"),
         words=files_digest("page/templates", "page/words"),
         outputs=lambda wildcards: environment.by_seed(
-            expand("runs/{run}/outputs.jsonl", run=ANSWERED)
+            files(PLAN.answered, "outputs.jsonl")
         ),
         earlier=f"--earlier {shlex.quote(SETTINGS.earlier)}" if SETTINGS.earlier else "",
         others=OTHER_DEVICES,

@@ -55,4 +55,4 @@ rule algorithm:
 
 rule tokens:
     input:
-        expand("data/tokens/{task}/tokens.json", task=[*TASKS, *ALGORITHMS]),
+        expand("data/tokens/{task}/tokens.json", task=[*PLAN.tasks, *PLAN.algorithms]),

@@ -2,7 +2,7 @@
 # history, metrics; then its evaluation.
 # One thread per job: as many runs side by side as there are cores, and the same bits on any number of them.
 
-# the seeds of one training job: all, or the one of its wildcard
+# the seeds of one training job's files: all, or the one of its wildcard
 SEEDS = list(range(SETTINGS.seeds)) if SETTINGS.seeds_together else ["{seed}"]
 
 
@@ -26,7 +26,10 @@ rule tune:
     input:
         ancient("results/docket.json"),
         tokens=lambda wildcards: f"data/tokens/{stage_of(wildcards).task}/tokens.json",
-        start=first_start_of,
+        start=lambda wildcards: files(
+            PLAN.starts(wildcards.stage, wildcards.architecture, [0]),
+            "model.safetensors",
+        ),
     output:
         "tuning/{stage}/{architecture}.json",
     log:
@@ -37,9 +40,11 @@ rule tune:
     resources:
         gpu=GPU,
     params:
-        trials=lambda wildcards: as_json(tuning_trials(wildcards)),
+        trials=lambda wildcards: as_json(
+            PLAN.trials(wildcards.stage, wildcards.architecture)
+        ),
         code=lambda wildcards: code_digest(
-            "verdict.training.tuning", *mixer_modules([wildcards.architecture])
+            "verdict.training.tuning", *PLAN.mixer_modules([wildcards.architecture])
         ),
         tokens=subpath(input.tokens, parent=True),
         start=lambda wildcards, input: (
@@ -56,8 +61,11 @@ rule train_model:
     input:
         ancient("results/docket.json"),
         tokens=lambda wildcards: f"data/tokens/{stage_of(wildcards).task}/tokens.json",
-        tuning=lambda wildcards: f"tuning/{tuned_stage(wildcards.stage)}/{wildcards.architecture}.json",
-        start=start_of,
+        tuning=lambda wildcards: f"tuning/{PLAN.tuned_as(wildcards.stage)}/{wildcards.architecture}.json",
+        start=lambda wildcards: files(
+            PLAN.starts(wildcards.stage, wildcards.architecture, seeds_of(wildcards)),
+            "model.safetensors",
+        ),
     output:
         of_seeds("model.safetensors", SEEDS),
         of_seeds("model.json", SEEDS),
@@ -71,9 +79,11 @@ rule train_model:
     resources:
         gpu=GPU,
     params:
-        jobs=lambda wildcards: as_json(training_jobs(wildcards)),
+        jobs=lambda wildcards: as_json(
+            PLAN.jobs(wildcards.stage, wildcards.architecture, seeds_of(wildcards))
+        ),
         code=lambda wildcards: code_digest(
-            "verdict.training.__main__", *mixer_modules([wildcards.architecture])
+            "verdict.training.__main__", *PLAN.mixer_modules([wildcards.architecture])
         ),
         tokens=subpath(input.tokens, parent=True),
         start=lambda wildcards: (
@@ -103,14 +113,9 @@ rule evaluate:
     resources:
         gpu=GPU,
     params:
-        evaluation=lambda wildcards: as_json(
-            {
-                "language": SETTINGS.corpora[stage_of(wildcards).task].language,
-                **stage_of(wildcards).evaluation.model_dump(),
-            }
-        ),
+        evaluation=lambda wildcards: as_json(PLAN.evaluation(wildcards.stage)),
         code=lambda wildcards: code_digest(
-            "verdict.measure.quality", *mixer_modules([wildcards.architecture])
+            "verdict.measure.quality", *PLAN.mixer_modules([wildcards.architecture])
         ),
         folders=lambda wildcards, input: [
             str(Path(model).parent) for model in input.models
@@ -126,16 +131,10 @@ rule evaluate:
 
 rule evaluate_answers:
     input:
-        models=expand(
-            "runs/{{answering}}/{{architecture}}/s{seed}/model.safetensors",
-            seed=range(SETTINGS.seeds),
-        ),
+        models=of_seeds("model.safetensors", stage="answering"),
         tokens=lambda wildcards: f"data/tokens/{SETTINGS.stages[wildcards.answering].task}/tokens.json",
     output:
-        expand(
-            "runs/{{answering}}/{{architecture}}/s{seed}/evaluation.json",
-            seed=range(SETTINGS.seeds),
-        ),
+        of_seeds("evaluation.json", stage="answering"),
     log:
         "logs/evaluate/{answering}-{architecture}.log",
     conda:
@@ -146,7 +145,7 @@ rule evaluate_answers:
     params:
         settings=as_json(SETTINGS.measurements.algorithms),
         code=lambda wildcards: code_digest(
-            "verdict.measure.algorithms", *mixer_modules([wildcards.architecture])
+            "verdict.measure.algorithms", *PLAN.mixer_modules([wildcards.architecture])
         ),
         folders=lambda wildcards, input: [
             str(Path(model).parent) for model in input.models
@@ -161,8 +160,8 @@ rule evaluate_answers:
 
 rule train:
     input:
-        expand("runs/{run}/metrics.json", run=RUNS),
-        expand("runs/{run}/evaluation.json", run=EVALUATED),
+        files(PLAN.runs, "metrics.json"),
+        files(PLAN.evaluated, "evaluation.json"),
 
 
 # the rules of stages overlap in the names of their files: those of algorithms have one of their own

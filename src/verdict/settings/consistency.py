@@ -46,16 +46,12 @@ def _main_models(settings: "Settings") -> None:
             )
     for what in ("gradients", "context", "parallelism"):
         for model in getattr(settings.measurements, what).architectures:
-            trained = [
-                (name, stage)
-                for name, stage in settings.stages.items()
-                if stage.task == "lm" and not stage.size and model in stage.architectures
-            ]
+            trained = settings.main_stages(model)
             where = f"measurements.{what}.architectures has {model}, which"
             if not trained:
                 raise ValueError(f"{where} no stage of lm without a size trains")
-            if trained[0][1].objective != "language_model":
-                raise ValueError(f"{where} stages.{trained[0][0]} trains first, and not as a language model")
+            if settings.stages[trained[0]].objective != "language_model":
+                raise ValueError(f"{where} stages.{trained[0]} trains first, and not as a language model")
 
 
 def _activity(settings: "Settings") -> None:
@@ -206,7 +202,7 @@ def _sizes(settings: "Settings") -> None:
     """Stages of a task without a variant are its sizes; their learning curves are compared, and a ladder's."""
     for task in get_args(Task):
         mine = {name: stage for name, stage in settings.stages.items() if stage.task == task}
-        sizes = {name: stage for name, stage in mine.items() if not stage.variant}
+        sizes = {name: mine[name] for name in settings.sizes(task)}
         if len(sizes) < 2:
             continue
         named = ", ".join(f"stages.{name}" for name in sizes)

@@ -49,6 +49,19 @@ class Settings(Section):
         """The architectures of all stages."""
         return {name for stage in self.stages.values() for name in stage.architectures}
 
+    def main_stages(self, architecture: str) -> list[str]:
+        """The stages of language modelling that train an architecture at the main size; the first one counts."""
+        return [
+            name
+            for name, stage in self.stages.items()
+            if stage.task == "lm" and not stage.size and architecture in stage.architectures
+        ]
+
+    def sizes(self, task: str) -> list[str]:
+        """The stages of a task that differ in size, those without a variant, from small to large."""
+        own = [name for name, stage in self.stages.items() if stage.task == task and not stage.variant]
+        return sorted(own, key=lambda name: self.stages[name].parameters)
+
     @model_validator(mode="after")
     def _hang_together(self) -> "Settings":
         consistency.check(self)
