@@ -9,10 +9,9 @@ from verdict.settings import Plan, read, resolve
 from verdict.settings.plan import Run
 
 TOLD = read(Path(__file__).parent.parent / "params.yaml")
-EDITIONS = [edition for edition in TOLD["editions"] if edition != "standard"] + ["standard"]
 
 
-@pytest.fixture(params=EDITIONS)
+@pytest.fixture(params=list(TOLD["editions"]))
 def plan(request: pytest.FixtureRequest) -> Plan:
     return Plan(resolve({**TOLD, "edition": request.param}))
 
