@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from tiny import metrics_of
 
-from verdict import evidence
+from verdict import gathering
 from verdict.court import claims
 from verdict.court import evidence as table
 from verdict.court.judge import judge
@@ -19,7 +19,7 @@ from verdict.metrics import NEVER, Report
 
 def gather(world: Path, out: Path, backwards: bool = False) -> Path:
     metrics, folders = metrics_of(world), sorted(world.glob("runs/*/*/s*"))
-    evidence.run(metrics[::-1] if backwards else metrics, folders[::-1] if backwards else folders, out)
+    gathering.run(metrics[::-1] if backwards else metrics, folders[::-1] if backwards else folders, out)
     return out
 
 
@@ -50,7 +50,7 @@ def test_a_device_is_told_by_its_kind_so_that_claims_about_it_are_tried(world: P
         for row in told["rows"]:
             row["device"] = row["device"].replace("cpu", "cuda: Some Card 9000")
         write_json(tmp_path / path.relative_to(world), told)
-    evidence.run(metrics_of(tmp_path), [], tmp_path / "out")
+    gathering.run(metrics_of(tmp_path), [], tmp_path / "out")
     found = table.read(tmp_path / "out/evidence.parquet")
     assert set(found["device"]) == {"cuda", "none"}
     judged = judge(claims.load("claims.yaml"), found)
@@ -69,11 +69,11 @@ def elsewhere(world: Path, folder: Path, card: str = "cuda: Some Card 9000") -> 
     for path in metrics_of(world):
         told = read_json(path)
         for row in told["rows"]:
-            if row["experiment"] not in evidence.WORKED_OUT:
+            if row["experiment"] not in gathering.WORKED_OUT:
                 row["device"] = row["device"].replace("cpu", card)
                 row["value"] = row["value"] if row["value"] == NEVER else 2 * row["value"]
         write_json(folder / path.relative_to(world), told)
-    evidence.run(metrics_of(folder), [], folder / "results")
+    gathering.run(metrics_of(folder), [], folder / "results")
     return folder / "results"
 
 
@@ -82,13 +82,13 @@ def test_what_another_device_measured_stands_beside_what_this_one_did(world: Pat
         table.read(gather(world, tmp_path / "alone") / "evidence.parquet"),
         elsewhere(world, tmp_path / "gpu"),
     )
-    evidence.run(metrics_of(world), sorted(world.glob("runs/*/*/s*")), tmp_path / "both", [other])
+    gathering.run(metrics_of(world), sorted(world.glob("runs/*/*/s*")), tmp_path / "both", [other])
     both = table.read(tmp_path / "both/evidence.parquet")
     assert both.filter(pl.col("device") != "cuda").equals(alone)
     beside, there = both.filter(device="cuda"), table.read(other / "evidence.parquet")
     assert all(run.endswith("@cuda") for run in beside["run"])
     # its models' rows and what goes with them, but no counts, which are the same anywhere
-    with_them = pl.col("experiment").is_in(evidence.WORKED_OUT)
+    with_them = pl.col("experiment").is_in(gathering.WORKED_OUT)
     assert beside.height == there.filter((pl.col("device") == "cuda") | with_them).height
     identity = [name for name in table.SCHEMA if name not in ("value", "run")]
     assert both.select(identity).is_duplicated().sum() == 0
@@ -116,7 +116,7 @@ def test_what_another_device_measured_stands_beside_what_this_one_did(world: Pat
 def test_a_run_on_the_same_kind_of_device_cannot_stand_beside(world: Path, tmp_path: Path, card: str):
     others = [elsewhere(world, tmp_path / "one"), elsewhere(world, tmp_path / "two", card)]
     with pytest.raises(UserError, match=r"two/results/evidence\.parquet has nothing of a kind of device"):
-        evidence.run(metrics_of(world), [], tmp_path / "out", others)
+        gathering.run(metrics_of(world), [], tmp_path / "out", others)
     assert not (tmp_path / "out").exists()
 
 
@@ -124,9 +124,9 @@ def test_a_folder_of_several_devices_is_refused(world: Path, tmp_path: Path):
     other = elsewhere(world, tmp_path / "gpu")
     found = table.read(other / "evidence.parquet")
     mixed = found.with_columns(device=pl.when(pl.col("task") == "lm").then(pl.lit("mps")).otherwise(pl.col("device")))
-    table.write(evidence.evidence.check(mixed), other / "evidence.parquet")
+    table.write(gathering.evidence.check(mixed), other / "evidence.parquet")
     with pytest.raises(UserError, match=r"several devices \(cuda, mps\)"):
-        evidence.run(metrics_of(world), [], tmp_path / "out", [other])
+        gathering.run(metrics_of(world), [], tmp_path / "out", [other])
 
 
 def test_the_same_files_give_the_same_bytes_in_any_order(world: Path, tmp_path: Path):
@@ -168,13 +168,13 @@ def test_scores_are_means_over_the_seeds(world: Path, tmp_path: Path):
 def test_a_file_that_holds_no_rows_is_told(tmp_path: Path, text: str):
     (tmp_path / "metrics.json").write_text(text)
     with pytest.raises(UserError, match=r"metrics\.json (is not a metrics file|must hold a JSON object)"):
-        evidence.rows_of(tmp_path / "metrics.json")
+        gathering.rows_of(tmp_path / "metrics.json")
 
 
 def test_half_a_file_is_told_with_its_line(tmp_path: Path):
     (tmp_path / "metrics.json").write_text('{\n "rows": [\n')
     with pytest.raises(UserError, match=r"metrics\.json line 3 is not JSON"):
-        evidence.rows_of(tmp_path / "metrics.json")
+        gathering.rows_of(tmp_path / "metrics.json")
 
 
 def test_never_comes_back_as_infinity_and_nothing_else_does(tmp_path: Path):
@@ -183,7 +183,7 @@ def test_never_comes_back_as_infinity_and_nothing_else_does(tmp_path: Path):
     report.add("seconds_to_target", 2, "s", "lower", replicate=1)
     report.write(tmp_path / "m.json")
     json.loads((tmp_path / "m.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    assert [row["value"] for row in evidence.rows_of(tmp_path / "m.json")] == [math.inf, 2.0]
+    assert [row["value"] for row in gathering.rows_of(tmp_path / "m.json")] == [math.inf, 2.0]
 
 
 def test_columns_that_the_table_does_not_have_and_values_that_are_none_are_refused(tmp_path: Path):

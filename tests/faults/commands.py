@@ -19,7 +19,7 @@ import polars as pl
 import tiny
 from promise import ROOT, BrokenError, Kind, Outcome, left, real_claims, tried, working_in
 
-from verdict import evidence as gathering
+from verdict import gathering
 from verdict.court import evidence, judge
 from verdict.errors import UserError, run_command
 from verdict.files import write_json, write_text
@@ -116,7 +116,7 @@ def known_commands() -> list[Known]:
             f"{pairs}/outputs.jsonl", "corpus/lm/card.json", rules=[["corpus", ["corpus"]]],
         ),
         line(
-            f"verdict.evidence --metrics {lm}/metrics.json measurements/anatomy.json --runs {lm} "
+            f"verdict.gathering --metrics {lm}/metrics.json measurements/anatomy.json --runs {lm} "
             "--other-devices elsewhere --out gathered",
             "measurements/anatomy.json", "elsewhere/evidence.parquet", *curve(lm),
         ),

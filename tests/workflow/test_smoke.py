@@ -14,7 +14,7 @@ import pytest
 
 from tests.page.test_figures import problems
 from tests.workflow.conftest import BIN, Clone
-from verdict.evidence import rows_of
+from verdict.gathering import rows_of
 from verdict.ledger import LARGEST, metric_name
 from verdict.settings import read, resolve
 

@@ -25,7 +25,7 @@ rule evidence:
     conda:
         "../envs/verdict.yaml"
     params:
-        code=code_digest("verdict.evidence"),
+        code=code_digest("verdict.gathering"),
         metrics=lambda wildcards: environment.by_seed(METRICS),
         runs=lambda wildcards: environment.by_seed(folders(PLAN.runs)),
         others=OTHER_DEVICES,
@@ -33,7 +33,7 @@ rule evidence:
     message:
         "gather the evidence"
     shell:
-        "python -m verdict.job verdict.evidence --metrics {params.metrics} --runs {params.runs} {params.others}"
+        "python -m verdict.job verdict.gathering --metrics {params.metrics} --runs {params.runs} {params.others}"
         " --out {params.folder}"
         " 2>&1 | tee {log} >&2"
 

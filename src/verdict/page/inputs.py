@@ -10,8 +10,7 @@ from typing import Annotated, Any
 import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from verdict import documents
-from verdict import evidence as curves
+from verdict import documents, gathering
 from verdict.court import claims as docket
 from verdict.court import evidence as table
 from verdict.court import form
@@ -20,7 +19,7 @@ from verdict.files import read_json, read_json_lines
 
 #: what the page reads of the learning curves
 HISTORY = {
-    name: curves.HISTORY[name]
+    name: gathering.HISTORY[name]
     for name in (
         "run", "task", "architecture", "variant", "size", "replicate", "tokens", "flops", "seconds",
         "valid_bits_per_byte",

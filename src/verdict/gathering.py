@@ -1,4 +1,4 @@
-"""``python -m verdict.evidence``: put the rows of all metrics files into the one evidence table.
+"""``python -m verdict.gathering``: put the rows of all metrics files into the one evidence table.
 
 Takes metrics files and histories, and what runs on other kinds of devices left in their results folders; leaves
 evidence.parquet (and .csv), history.parquet, scores.json (for ``dvc metrics show``) and learning-curve tables (for
@@ -166,7 +166,7 @@ def run(metrics: Sequence[Path], folders: Sequence[Path], out: Path, others: Seq
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m verdict.evidence", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m verdict.gathering", description=__doc__)
     parser.add_argument("--metrics", type=Path, nargs="+", required=True, help="metrics files")
     parser.add_argument("--runs", type=Path, nargs="*", default=[], help="folders of training runs")
     parser.add_argument(
