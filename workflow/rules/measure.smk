@@ -166,7 +166,7 @@ rule algorithm_baselines:
     conda:
         "../envs/verdict.yaml"
     params:
-        settings=as_json(SETTINGS.measurements.algorithms),
+        settings=as_json(SETTINGS.measurements.algorithms.model_dump()),
         code=code_digest("verdict.measure.algorithms"),
         tokens=subpath(input[0], parent=True),
     message:

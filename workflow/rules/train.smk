@@ -143,7 +143,7 @@ rule evaluate_answers:
     resources:
         gpu=GPU,
     params:
-        settings=as_json(SETTINGS.measurements.algorithms),
+        settings=as_json(SETTINGS.measurements.algorithms.model_dump()),
         code=lambda wildcards: code_digest(
             "verdict.measure.algorithms", *PLAN.mixer_modules([wildcards.architecture])
         ),

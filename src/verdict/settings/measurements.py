@@ -130,6 +130,13 @@ class ActivitySettings(Section):
         return self
 
 
+class AnswerSettings(Section):
+    """How answers to algorithms are evaluated; see ``verdict.measure.algorithms``."""
+
+    test_records: Annotated[int, Field(ge=0, description="records read of each test split; 0: all")] = 0
+    batch_tokens: Annotated[int, Field(ge=16, le=10**7, description="pieces in a batch")] = 8192
+
+
 class Measurements(Section):
     """What is measured on trained models and on the machine, besides quality and speed."""
 
@@ -140,7 +147,4 @@ class Measurements(Section):
     buckets: dict[Literal["translation", "summarization"], BucketSettings]
     items: ItemSettings = ItemSettings()
     activity: ActivitySettings
-    algorithms: Annotated[
-        dict[Literal["test_records", "batch_tokens"], Annotated[int, Field(ge=0, le=10**7)]],
-        Field(description="evaluation"),
-    ] = {}
+    algorithms: AnswerSettings = AnswerSettings()
