@@ -114,6 +114,12 @@ def test_unknown_architectures_get_spare_marks() -> None:
         assert f"@@colour.{charts.kind_of(name)}" in spec
 
 
+def test_architectures_that_are_added_can_be_told_apart() -> None:
+    names = ["leaky", "mamba", "s4", "hyena", "rwkv", "mine", "retnet", "xlstm", "griffin"]
+    marks = {(charts.kind_of(name), charts.shape_of(name)) for name in names}
+    assert len(marks) >= len(names) - 2  # of sixteen
+
+
 def judged(at: float, estimate: float, label: str, **more: Any) -> dict[str, Any]:
     """An entry as the page has it, of a ratio over lengths with the margin 1.5."""
     base: dict[str, Any] = {

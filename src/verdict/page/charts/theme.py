@@ -5,8 +5,8 @@ the theme. An architecture has one colour and one shape everywhere (after Okabe 
 with any colour vision).
 """
 
+import hashlib
 import math
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,16 +63,17 @@ def arranged(architectures: Iterable[str]) -> list[str]:
 
 def kind_of(architecture: str) -> str:
     """The name of an architecture's colour: its own, or for an unknown one a spare that its name decides."""
-    return architecture if architecture in SHAPES else f"spare{_spare(architecture)}"
+    return architecture if architecture in SHAPES else f"spare{_spare(architecture, 0)}"
 
 
 def shape_of(architecture: str) -> str:
     """An architecture's shape: a name that Vega knows or the path of a polygon within ±1."""
-    return SHAPES.get(architecture) or SPARE_SHAPES[_spare(architecture)]
+    return SHAPES.get(architecture) or SPARE_SHAPES[_spare(architecture, 1)]
 
 
-def _spare(architecture: str) -> int:
-    return zlib.crc32(architecture.encode()) % len(SPARE_SHAPES)
+def _spare(architecture: str, byte: int) -> int:
+    """Colour and shape are decided by different bytes, so that two additions seldom share both."""
+    return hashlib.blake2b(architecture.encode()).digest()[byte] % len(SPARE_SHAPES)
 
 
 def channels(architectures: Sequence[str]) -> tuple[alt.Color, alt.Shape]:
