@@ -135,7 +135,7 @@ def _jobs(stage: str) -> str:
 def _evidence(world: Path) -> Callable[[Path], Call]:
     runs = sorted(path.parent for path in world.glob("runs/*/*/*/history.jsonl"))
     return lambda out: Call(
-        module("evidence", "--metrics", *tiny.metrics_of(world), "--runs", *runs, "--out", out),
+        module("gathering", "--metrics", *tiny.metrics_of(world), "--runs", *runs, "--out", out),
         ["evidence.parquet", "evidence.csv", "history.parquet", "scores.json"],
     )
 
