@@ -66,8 +66,8 @@ PLANTED = {
     ),
     "claims are not corrected for one another": Planted(
         "court/statistics.py",
-        "min(1.0, parts * value)",
-        "min(1.0, value)",
+        "max(succeeded, parts * value)",
+        "max(succeeded, value)",
         f"{STATISTICS}::test_the_correction_over_an_area_on_a_worked_example",
     ),
     "the solver stops one unit early": Planted(
