@@ -166,6 +166,25 @@ def test_what_was_trained_longer_is_paired_with_nothing_shorter(world: Path, tmp
     }  # fmt: skip
 
 
+def test_no_pair_is_told_twice_however_stages_are_cut(world: Path, tmp_path: Path):
+    """The main stage, and another of a longer budget that trains one architecture anew beside a new one."""
+    places = tmp_path / "made.json", world / "tokens/lm", world / "corpus/lm"
+    runs = folders(world, "lm")
+    for variant, suffix in (("", "_new"), ("anew", "")):
+        for run in copied(world, "lm", tmp_path / f"long{suffix}", variant=variant):
+            told = read_json(run / "metrics.json")
+            told["job"]["architecture_name"] += suffix
+            told["job"]["training"]["budget_tokens"] *= 2
+            (run / "metrics.json").write_text(json.dumps(told))
+            runs.append(run)
+    likelihoods.run(Settings("lm", resamples=20), runs, *places)
+    pairs = pairs_told(places[0])
+    assert len(pairs) == len(set(pairs))
+    assert ("", "lstm", "transformer") in pairs
+    assert ("", "lstm_new", "transformer") in pairs
+    assert ("anew", "lstm", "transformer") in pairs
+
+
 def test_chapters_held_out_together_are_one_group(world: Path, tmp_path: Path):
     corpus = Path(shutil.copytree(world / "corpus/lm", tmp_path / "corpus"))
     for split in ("valid", "test"):

@@ -15,6 +15,7 @@ import argparse
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -175,14 +176,17 @@ def run(settings: Settings, folders: Sequence[Path], out: Path, tokens: Path, co
             # what was trained longer errs elsewhere, and is compared with nothing of another stage
             key = job.size, job.objective, job.training.window, read, job.training.budget_tokens
             alike.setdefault(key, []).append(losses(folder, job, split, read, tokens, member))
+        told: set[tuple[str, ...]] = set()
         for (size, *_), found in alike.items():
-            _tell(report, metric, size, found, settings)
+            _tell(report, metric, size, found, settings, told)
     report.write(out)
 
 
-def _tell(report: Report, metric: str, size: str, found: Sequence[Losses], settings: Settings) -> None:
+def _tell(
+    report: Report, metric: str, size: str, found: Sequence[Losses], settings: Settings, told: set[tuple[str, ...]]
+) -> None:
     """The rows of models of a size that read the same groups: of each variant its own pairs, and under no variant those
-    of all, as they stand together in what is read off learning curves (the ladder)."""
+    of all that were not ``told`` yet, as they stand together in what is read off learning curves (the ladder)."""
     groups = items.effective(found[0].nats[found[0].nats > 0])
     if groups < 2:
         return  # of one group nobody knows what another would have said
@@ -195,8 +199,13 @@ def _tell(report: Report, metric: str, size: str, found: Sequence[Losses], setti
         together = {**scores, **together}  # whoever stands in several variants counts as in the first of them
         if variant:
             items.tell(report, metric, scores, LOG_RATIO, groups, size=size, variant=variant)
-    if len(by_variant) > 1 or "" in by_variant:
-        items.tell(report, metric, together, LOG_RATIO, groups, size=size)
+    if "" not in by_variant:
+        return
+    # whom another stage of this size and no variant has compared already, is compared there
+    for pair in combinations(sorted(together), 2):
+        if (size, *pair) not in told:
+            told.add((size, *pair))
+            items.tell(report, metric, {name: together[name] for name in pair}, LOG_RATIO, groups, size=size)
 
 
 def main() -> None:
