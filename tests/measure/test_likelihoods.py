@@ -88,7 +88,7 @@ def test_the_error_is_that_of_the_ratio_over_groups():
     rng = np.random.default_rng(0)
     sizes = rng.uniform(50, 150, 40)
     one, two = sizes * rng.normal(2.0, 0.05, 40), sizes * rng.normal(2.2, 0.05, 40)
-    found = [Losses("a", 0, "", "", one), Losses("b", 0, "", "", two)]
+    found = [Losses("a", 0, "", one), Losses("b", 0, "", two)]
     told = logarithms(found, Settings("lm", resamples=20_000))
     groups = len(sizes)
     residual = one / one.sum() - two / two.sum()
@@ -98,7 +98,7 @@ def test_the_error_is_that_of_the_ratio_over_groups():
 
 def test_groups_of_which_nothing_was_read_are_not_drawn():
     some, all_of_them = np.asarray([3.0, 0.0, 5.0, 4.0]), np.asarray([3.0, 5.0, 4.0])
-    told = [logarithms([Losses("a", 0, "", "", nats)], Settings("lm", resamples=50))["a"][0] for nats in
+    told = [logarithms([Losses("a", 0, "", nats)], Settings("lm", resamples=50))["a"][0] for nats in
             (some, all_of_them)]  # fmt: skip
     assert (told[0] == told[1]).all()
 

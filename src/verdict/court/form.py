@@ -132,7 +132,7 @@ class Claim(Part):
 
     id: str
     area: str
-    label: Label = Field(description="After the correction over all tests of the area (or of the final table).")
+    label: Label = Field(description="After the correction over all tests of the area.")
     uncorrected_label: Label = Field(description="What the intervals alone say.")
     tests: list[Entry] = Field(description="One entry for each condition of each test, in the docket's order.")
     when: list[Named] = Field(description="Conditions in which the claim is supported.")

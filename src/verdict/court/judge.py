@@ -178,8 +178,7 @@ def _interval(found: Finding, level: float) -> tuple[float, float] | None:
         return None
     if not estimate.error and not estimate.items_error:  # no width at any level
         return None
-    errors = estimate.error, estimate.freedom, estimate.items_error, estimate.items_freedom
-    half = statistics.half_width(level, *errors)
+    half = statistics.half_width(level, estimate.error, estimate.freedom, estimate.items_error, estimate.items_freedom)
     return (estimate.value - half, estimate.value + half) if math.isfinite(half) else None
 
 

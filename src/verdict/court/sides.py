@@ -141,10 +141,10 @@ def _sides(test: Test, here: list[Row], reference: list[Row], evidence: pl.DataF
             return None
         found[side] = values
     if not test.baseline and not (test.effect == "ratio" and test.relative_to):
-        told = [rows for rows in parts if rows]
-        items = [row for rows in told for row in _items(test, ITEMS_ERROR, rows, evidence, where)]
-        groups = [row for rows in told for row in _items(test, ITEMS_GROUPS, rows, evidence, where)] if items else []
-        _check_items(test, parts[0], items, groups, where)
+        for rows in filter(None, parts):
+            error, drawn = _items(test, rows, evidence, where)
+            items += error
+            groups += drawn
     learned = _learned(test, used, evidence)
     if learned is None:
         return None
@@ -176,13 +176,13 @@ def _learned(test: Test, rows: list[Row], evidence: pl.DataFrame) -> list[Row] |
     return told if len({row["architecture"] for row in told}) == 2 else None
 
 
-def _items(test: Test, metric: str, rows: list[Row], evidence: pl.DataFrame, where: str) -> list[Row]:
-    """The row, if there is one, that tells how much these two sides' comparison owes to the sample of test items."""
-    found = evidence.filter(pl.col("metric") == metric.format(metric=test.metric))
-    if metric == ITEMS_ERROR:
-        found = found.filter((pl.col("unit") == LOG_RATIO) == (test.effect == "ratio"))
+def _items(test: Test, rows: list[Row], evidence: pl.DataFrame, where: str) -> tuple[list[Row], list[Row]]:
+    """The row, if there is one, that tells how much these two sides' comparison owes to the sample of test items, and
+    the row, if there is one beside it, that tells of how many groups of items that was drawn."""
+    names = tuple(name.format(metric=test.metric) for name in (ITEMS_ERROR, ITEMS_GROUPS))
+    found = evidence.filter(pl.col("metric").is_in(names))
     if found.is_empty():
-        return []
+        return [], []
     for column in ITEMS_COLUMNS:
         found = found.filter(pl.col(column).is_in(sorted({row[column] for row in rows})))
     places = {row["at"] for row in rows}
@@ -194,18 +194,13 @@ def _items(test: Test, metric: str, rows: list[Row], evidence: pl.DataFrame, whe
         (pl.col("architecture") == one) & (pl.col("variable") == ITEMS_AGAINST.format(architecture=other))
         for one, other in ((test.favoured, test.against), (test.against, test.favoured))
     ]
-    told = found.filter(pairs[0] | pairs[1]).to_dicts()
-    if len(told) > 1:
-        raise UserError(
-            f"{where}: the evidence has several rows of {told[0]['metric']} for {test.favoured} and {test.against} "
-            f"(runs {told[0]['run']}, {told[1]['run']}); remove all but one"
-        )
-    return told
-
-
-def _check_items(test: Test, rows: list[Row], items: list[Row], groups: list[Row], where: str) -> None:
+    found = found.filter(pairs[0] | pairs[1])
+    # of a ratio it is that of the logarithm, and no other; of a difference that in the metric's unit
+    is_of_ratio = (pl.col("unit") == LOG_RATIO) == (test.effect == "ratio")
+    errors = _alone(found.filter((pl.col("metric") == names[0]) & is_of_ratio).to_dicts(), test, where)
+    groups = _alone(found.filter(pl.col("metric") == names[1]).to_dicts(), test, where) if errors else []
     unit = LOG_RATIO if test.effect == "ratio" else rows[0]["unit"]
-    for row in items:
+    for row in errors:
         if row["unit"] != unit or not 0 <= row["value"] < math.inf:
             raise UserError(
                 f"{where}: {row['metric']} is {row['value']:g} {row['unit']} in run {row['run']}; "
@@ -217,6 +212,17 @@ def _check_items(test: Test, rows: list[Row], items: list[Row], groups: list[Row
                 f"{where}: {row['metric']} is {row['value']:g} in run {row['run']}; it must be a number of groups, at "
                 "least 2"
             )
+    return errors, groups
+
+
+def _alone(told: list[Row], test: Test, where: str) -> list[Row]:
+    """These rows, of which there may be one."""
+    if len(told) > 1:
+        raise UserError(
+            f"{where}: the evidence has several rows of {told[0]['metric']} for {test.favoured} and {test.against} "
+            f"(runs {told[0]['run']}, {told[1]['run']}); remove all but one"
+        )
+    return told
 
 
 def _best_baseline(test: Test, tasks: list[str], evidence: pl.DataFrame, here: list[Row], where: str) -> Row | None:

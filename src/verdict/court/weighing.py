@@ -167,9 +167,8 @@ def _finding(estimate: Estimate, limits: Borders, deviation: float, level: float
         ways["tie"] = ways["contradicted"] if limits.within else statistics.p_equivalent(estimate, limits.equal)
     # doubled, so that p < 1 − level says the same as the two-sided interval
     p = min(1.0, 2 * ways.get(label, min(ways.values())))
-    if (
-        deviation == 0 and not estimate.items_error
-    ):  # alike so far, which is no proof that others would be: not surer than that
+    # alike so far, which is no proof that others would be: not surer than that
+    if deviation == 0 and not estimate.items_error:
         p = max(p, min(statistics.p_never(estimate.pairs, estimate.pairs), (1 - level) * (1 - 1e-9)))
     return Finding(label, why, estimate, p, deviation=deviation)
 

@@ -43,7 +43,6 @@ MOST = 25
 #: by how much the groups together may differ from the whole, which was batched otherwise
 TOLERANCE = 1e-3
 
-
 #: architecture -> seed -> logarithm of the loss in each sample
 Logarithms = dict[str, dict[int, np.ndarray]]
 
@@ -66,7 +65,6 @@ class Losses:
 
     architecture: str
     replicate: int
-    size: str
     variant: str
     #: [groups], summed; 0 for a group of which nothing was read
     nats: np.ndarray
@@ -139,7 +137,7 @@ def losses(folder: Path, job: Job, split: str, read: int, tokens: Path, member: 
             f"the model of {folder} needs {found:.5f} bits per byte of the {split} split, but its {file} says "
             f"{whole:.5f}; remove {folder / file} and run again"
         )
-    return Losses(job.architecture_name, job.seed, job.size, job.variant, nats)
+    return Losses(job.architecture_name, job.seed, job.variant, nats)
 
 
 def logarithms(found: Sequence[Losses], settings: Settings) -> Logarithms:

@@ -177,7 +177,7 @@ class Plan:
         return [
             {
                 "stage": stage,
-                "jobs": [job for name in self.timed_architectures(stage) for job in self.jobs(stage, name, [0])],
+                "jobs": [each for name in self.timed_architectures(stage) for each in self.jobs(stage, name, [0])],
                 "tuned_as": self.tuned_as(stage),
                 **speed.model_dump(exclude={"architectures", "rounds"}),
                 # one for each seed: their spreads are told together
@@ -195,7 +195,7 @@ class Plan:
             for name, stage in reversed(self.settings.stages.items())
             for architecture in stage.architectures
         }
-        return [job for each in first.values() for job in self.jobs(*each, [0])]
+        return [each for stage, name in first.values() for each in self.jobs(stage, name, [0])]
 
     def baselines(self, task: str) -> dict[str, Any]:
         """What the baselines share with the models of a task."""
@@ -264,7 +264,7 @@ class Plan:
         return {
             **told.model_dump(exclude={"architectures"}),
             "jobs": [
-                job for name in told.architectures for job in self.jobs(self.settings.main_stages(name)[0], name, [0])
+                each for name in told.architectures for each in self.jobs(self.settings.main_stages(name)[0], name, [0])
             ],
         }
 
