@@ -99,7 +99,8 @@ def seeds_of(wildcards):
 def of_seeds(file, seeds=None, stage="stage"):
     """A file of the runs of an architecture on the stage of a wildcard, with all seeds or some."""
     return expand(
-        "runs/{{" + stage + "}}/{{architecture}}/s{seed}/{file}",
+        "runs/{stage}/{{architecture}}/s{seed}/{file}",
+        stage=f"{{{stage}}}",
         seed=range(SETTINGS.seeds) if seeds is None else seeds,
         file=file,
     )
