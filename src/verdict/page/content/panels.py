@@ -38,9 +38,13 @@ class Gallery:
         self.items: list[dict[str, Any]] = []
         #: the evidence by metric and task; what is counted by experiment, as its charts show several metrics
         self._rows: dict[tuple[str, str], list[Row]] = {}
+        timed: set[str] = set()
         for row in naming.inputs.evidence:
             metric = "anatomy" if row["experiment"] == "anatomy" else row["metric"]
             self._rows.setdefault((metric, row["task"]), []).append(row)
+            if row["experiment"] in ("speed", "generation"):
+                timed.add(row["device"])
+        self._several_devices = len(timed) > 1
         self._sweeps = cache(self._sweeps_of)  # many tests read the same
 
     def add(self, panel: charts.Panel, title: Markup, tests: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
@@ -70,8 +74,6 @@ class Gallery:
 
     def of_tests(self, tests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Charts of the very rows that a claim's tests compare, and of the effects over what was swept."""
-        evidence = self.naming.inputs.evidence
-        several = len({row["device"] for row in evidence if row["experiment"] in ("speed", "generation")}) > 1
         # many tests read the same rows: what to draw is gathered first, and each chart is made once
         asked: dict[tuple[Any, ...], Asked] = {}
         for test in tests:
@@ -87,7 +89,10 @@ class Gallery:
             ]
             if body:
                 made["learning", task, over] = charts.learning(body, self.naming.words, over)
-        found = [self.add(panel, self.title(panel, several), _shown_by(panel, tests)) for panel in made.values()]
+        found = [
+            self.add(panel, self.title(panel, self._several_devices), _shown_by(panel, tests))
+            for panel in made.values()
+        ]
         for group in swept(tests):
             panel = charts.gap(group, self.naming.words)
             found.append(self.add(panel, self._gap_title(panel, group), group))
