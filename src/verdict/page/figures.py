@@ -9,7 +9,6 @@ import math
 from calendar import month_name
 from collections.abc import Mapping
 from datetime import date
-from functools import cache
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -73,17 +72,11 @@ def _digits(size: float, digits: int) -> str:
     return f"{size:,.{decimals}f}"
 
 
-@cache
-def _attribute(name: str) -> str:
-    """The beginning of an attribute of data; a large page has hundreds of thousands of them."""
-    return f" data-{escape(name.replace('_', '-'))}"
-
-
 def tag(value: float | int | str | None, text: str | Markup, **where: Any) -> Markup:
     """One printed figure with its full value and its provenance (empty provenance values are left out)."""
     full = "" if value is None else repr(float(value)) if isinstance(value, float) else str(value)
     data = "".join(
-        f'{_attribute(name)}="{repr(item) if isinstance(item, float) else escape(str(item))}"'
+        f' data-{escape(name.replace("_", "-"))}="{escape(repr(item) if isinstance(item, float) else str(item))}"'
         for name, item in where.items()
         if item is not None and item != ""
     )

@@ -38,12 +38,10 @@ class Gallery:
         self.items: list[dict[str, Any]] = []
         #: the evidence by metric and task; what is counted by experiment, as its charts show several metrics
         self._rows: dict[tuple[str, str], list[Row]] = {}
-        timed: set[str] = set()
         for row in naming.inputs.evidence:
             metric = "anatomy" if row["experiment"] == "anatomy" else row["metric"]
             self._rows.setdefault((metric, row["task"]), []).append(row)
-            if row["experiment"] in ("speed", "generation"):
-                timed.add(row["device"])
+        timed = {row["device"] for row in naming.inputs.evidence if row["experiment"] in ("speed", "generation")}
         self._several_devices = len(timed) > 1
         self._sweeps = cache(self._sweeps_of)  # many tests read the same
 
