@@ -15,15 +15,19 @@ import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from verdict.errors import UserError, run_command, without_secrets
 from verdict.files import read_json, read_json_lines, replacing, sha256, write_json, writing
 from verdict.metrics import NEVER
 
-#: what MLflow takes in one call
-METRICS_AT_ONCE, PARAMS_AT_ONCE = 1000, 100
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+#: what MLflow takes in one call: so many parameters, and 1,000 of everything
+METRICS_AT_ONCE, PARAMS_AT_ONCE = 900, 100
 #: MLflow's longest value of a parameter
 LONGEST = 6000
 #: what MLflow's store keeps for an infinity
@@ -130,23 +134,23 @@ class Ledger:
             self.experiments[name] = found.experiment_id if found else self.client.create_experiment(name)
         return self.experiments[name]
 
-    def known(self, experiment: str) -> dict[tuple[str, str], str]:
-        """(job, fingerprint) -> run id of the experiment's finished runs that are not superseded."""
-        runs, token = {}, None
+    def live(self, experiment: str) -> dict[str, list["Run"]]:
+        """By job the runs of the experiment that are not superseded, those that were broken off among them."""
+        runs: dict[str, list[Run]] = {}
+        token = None
         while True:
             page = self.client.search_runs(
-                [self.experiment(experiment)], "tags.superseded = 'false' and attributes.status = 'FINISHED'",
-                max_results=1000, page_token=token,
-            )  # fmt: skip
-            runs.update({(run.data.tags["job"], run.data.tags["fingerprint"]): run.info.run_id for run in page})
+                [self.experiment(experiment)], "tags.superseded = 'false'", max_results=1000, page_token=token
+            )
+            for run in page:
+                runs.setdefault(run.data.tags["job"], []).append(run)
             token = page.token
             if not token:
                 return runs
 
-    def supersede(self, experiment: str, job: str) -> None:
-        """Mark all runs of a job as replaced."""
-        where = f"tags.superseded = 'false' and tags.job = '{job}'"
-        for run in self.client.search_runs([self.experiment(experiment)], where):
+    def supersede(self, runs: Iterable["Run"]) -> None:
+        """Mark runs as replaced."""
+        for run in runs:
             self.client.set_tag(run.info.run_id, "superseded", "true")
 
     def log(self, experiment: str, told: dict[str, Any], points: list[dict[str, Any]], tags: dict[str, str]) -> str:
@@ -172,10 +176,10 @@ class Ledger:
             ]
         metrics.append(Metric("job_seconds", told["seconds"], end, 0))
         params = [Param(name, value) for name, value in flatten(told["job"])]
-        for at in range(0, max(len(params), 1), PARAMS_AT_ONCE):
-            self.client.log_batch(run.info.run_id, params=params[at : at + PARAMS_AT_ONCE])
-        for at in range(0, len(metrics), METRICS_AT_ONCE):
-            self.client.log_batch(run.info.run_id, metrics=metrics[at : at + METRICS_AT_ONCE])
+        for some, others in zip_longest(
+            _portions(metrics, METRICS_AT_ONCE), _portions(params, PARAMS_AT_ONCE), fillvalue=()
+        ):
+            self.client.log_batch(run.info.run_id, metrics=some, params=others)
         self.client.set_terminated(run.info.run_id, end_time=end)
         return run.info.run_id
 
@@ -209,23 +213,34 @@ def write_runs(ledger: Ledger, metrics: list[Path], cards: list[Path], machine: 
     new, begun = 0, time.monotonic()
     try:
         for experiment, paths in sorted(by_experiment.items()):
-            known = ledger.known(experiment)
+            live = ledger.live(experiment)
             for path in sorted(paths):
                 metrics_file = read_json(path)
                 key = (metrics_file["run"], sha256(path))
-                if key not in known:
+                logged = next((run.info.run_id for run in live.get(key[0], []) if _is_whole(run, key[1])), None)
+                if not logged:
                     if new and is_server(ledger.uri) and time.monotonic() - begun > PATIENCE:
                         raise AwayError(f"{new} runs took more than {PATIENCE:g} s")
                     tags = _tags(experiment, metrics_file, key, about, corpora)
-                    ledger.supersede(experiment, key[0])
-                    known[key] = ledger.log(experiment, metrics_file, _points(experiment, path), tags)
+                    ledger.supersede(live.get(key[0], []))
+                    logged = ledger.log(experiment, metrics_file, _points(experiment, path), tags)
                     new += 1
-                told["runs"][key[0]], told["experiments"][key[0]] = known[key], ledger.experiment(experiment)
+                told["runs"][key[0]], told["experiments"][key[0]] = logged, ledger.experiment(experiment)
     except MlflowException as error:
         if not is_server(ledger.uri):
             raise
         raise AwayError(str(error)) from error
     print(f"ledger: {new} new runs, {len(told['runs']) - new} kept in {told['tracking_uri']}", file=sys.stderr)
+
+
+def _is_whole(run: "Run", fingerprint: str) -> bool:
+    """Whether a run was written to its end, of a metrics file with this hash."""
+    return run.info.status == "FINISHED" and run.data.tags["fingerprint"] == fingerprint
+
+
+def _portions(items: list[Any], most: int) -> Iterator[list[Any]]:
+    for at in range(0, len(items), most):
+        yield items[at : at + most]
 
 
 def _points(experiment: str, path: Path) -> list[dict[str, Any]]:
