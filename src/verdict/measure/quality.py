@@ -27,6 +27,7 @@ from verdict.training import store
 from verdict.training.batches import Batch, Source, open_split
 from verdict.training.loop import evaluate, loss_of, move
 from verdict.training.objectives import OBJECTIVES
+from verdict.training.settings import IN_NATS
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,8 @@ def run(evaluation: Evaluation, folder: Path, tokens: Path, corpus: Path) -> Non
         f"evaluate/{job.name}", settings, experiment="training", matching="parameters", device=device_name(device),
         implementation="kernel", **job.columns,
     )  # fmt: skip
-    totals = evaluate(model, data.in_order(evaluation.test_records), OBJECTIVES[job.objective], piece_bytes)
-    if totals["bytes"]:
+    if job.objective not in IN_NATS:  # of classes the scores alone are told
+        totals = evaluate(model, data.in_order(evaluation.test_records), OBJECTIVES[job.objective], piece_bytes)
         report.add("bits_per_byte", loss_of(totals), "bit/byte", "lower")
     outputs: list[dict[str, str]] = []
     places = Places(job.task, tokens, corpus)
