@@ -947,8 +947,10 @@ def test_exchanging_the_labels_mirrors_the_verdicts(places, pairing, size):
         assert there["label"] == MIRROR[here["label"]]
 
 
-def test_exchanging_the_labels_mirrors_the_real_docket(claims):
-    table = synthetic.table()
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([-1.0, 0.0, 0.3, 1.0]), st.sampled_from([0.5, 1.0, 2.0]))
+def test_exchanging_the_labels_mirrors_the_real_docket(claims, seed, quality, speed):
+    table = synthetic.table(seed, quality=quality, speed=speed)
     here, there = judge(claims, table), judge(claims, _swapped(table))
     mirrored = 0
     for claim, other in zip(here["claims"], there["claims"], strict=True):
