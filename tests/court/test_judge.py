@@ -957,7 +957,9 @@ def test_exchanging_the_labels_mirrors_the_real_docket(claims, seed, quality, sp
         for entry, back in zip(claim["tests"], other["tests"], strict=True):
             sides = {entry["favoured"], entry["against"]}
             if entry["rule"] == "superior" and sides == {"transformer", "lstm"}:
-                assert back["label"] == MIRROR.get(entry["label"], entry["label"]), entry
+                # corrected for the other claims of its area, whose rules have sides of their own, it need not mirror
+                alone = entry["uncorrected_label"]
+                assert back["uncorrected_label"] == MIRROR.get(alone, alone), (entry["name"], entry["condition"])
                 mirrored += 1
     assert mirrored > 20
     swap = {"transformer": "lstm", "lstm": "transformer"}
