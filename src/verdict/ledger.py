@@ -17,14 +17,11 @@ import time
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from verdict.errors import UserError, run_command, without_secrets
 from verdict.files import read_json, read_json_lines, replacing, sha256, write_json, writing
 from verdict.metrics import NEVER
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
 
 #: what MLflow takes in one call: so many parameters, and 1,000 of everything
 METRICS_AT_ONCE, PARAMS_AT_ONCE = 900, 100
@@ -134,24 +131,25 @@ class Ledger:
             self.experiments[name] = found.experiment_id if found else self.client.create_experiment(name)
         return self.experiments[name]
 
-    def live(self, experiment: str) -> dict[str, list["Run"]]:
-        """By job the runs of the experiment that are not superseded, those that were broken off among them."""
-        runs: dict[str, list[Run]] = {}
+    def live(self, experiment: str) -> dict[str, dict[str, str]]:
+        """Job -> run id -> fingerprint of the experiment's runs that are not superseded (``""``: was broken off)."""
+        runs: dict[str, dict[str, str]] = {}
         token = None
         while True:
             page = self.client.search_runs(
                 [self.experiment(experiment)], "tags.superseded = 'false'", max_results=1000, page_token=token
             )
             for run in page:
-                runs.setdefault(run.data.tags["job"], []).append(run)
+                fingerprint = run.data.tags["fingerprint"] if run.info.status == "FINISHED" else ""
+                runs.setdefault(run.data.tags["job"], {})[run.info.run_id] = fingerprint
             token = page.token
             if not token:
                 return runs
 
-    def supersede(self, runs: Iterable["Run"]) -> None:
-        """Mark runs as replaced."""
+    def supersede(self, runs: Iterable[str]) -> None:
+        """Mark runs, told by their ids, as replaced."""
         for run in runs:
-            self.client.set_tag(run.info.run_id, "superseded", "true")
+            self.client.set_tag(run, "superseded", "true")
 
     def log(self, experiment: str, told: dict[str, Any], points: list[dict[str, Any]], tags: dict[str, str]) -> str:
         """Write one run with its parameters, metrics and history; gives its id."""
@@ -216,26 +214,23 @@ def write_runs(ledger: Ledger, metrics: list[Path], cards: list[Path], machine: 
             live = ledger.live(experiment)
             for path in sorted(paths):
                 metrics_file = read_json(path)
-                key = (metrics_file["run"], sha256(path))
-                logged = next((run.info.run_id for run in live.get(key[0], []) if _is_whole(run, key[1])), None)
+                job, fingerprint = metrics_file["run"], sha256(path)
+                runs = live.get(job, {})
+                logged = next((run for run, whole in runs.items() if whole == fingerprint), None)
                 if not logged:
                     if new and is_server(ledger.uri) and time.monotonic() - begun > PATIENCE:
                         raise AwayError(f"{new} runs took more than {PATIENCE:g} s")
-                    tags = _tags(experiment, metrics_file, key, about, corpora)
-                    ledger.supersede(live.get(key[0], []))
+                    tags = _tags(experiment, metrics_file, (job, fingerprint), about, corpora)
+                    ledger.supersede(runs)
                     logged = ledger.log(experiment, metrics_file, _points(experiment, path), tags)
+                    live[job] = {logged: fingerprint}
                     new += 1
-                told["runs"][key[0]], told["experiments"][key[0]] = logged, ledger.experiment(experiment)
+                told["runs"][job], told["experiments"][job] = logged, ledger.experiment(experiment)
     except MlflowException as error:
         if not is_server(ledger.uri):
             raise
         raise AwayError(str(error)) from error
     print(f"ledger: {new} new runs, {len(told['runs']) - new} kept in {told['tracking_uri']}", file=sys.stderr)
-
-
-def _is_whole(run: "Run", fingerprint: str) -> bool:
-    """Whether a run was written to its end, of a metrics file with this hash."""
-    return run.info.status == "FINISHED" and run.data.tags["fingerprint"] == fingerprint
 
 
 def _portions(items: list[Any], most: int) -> Iterator[list[Any]]:
