@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,6 +30,9 @@ MODULE = """
     if what == "wait":
         open(sys.argv[2], "w").write(str(os.getpid()))
         time.sleep(60)
+    if what == "fill":
+        kept = bytearray(b"x" * (300 * 2**20))
+        time.sleep(0.2)
     if what == "die": os.kill(os.getpid(), 9)
     if what == "torch": print("torch" in sys.modules, len(os.listdir("/proc/self/task")))
 """
@@ -77,9 +81,26 @@ def test_a_job_says_and_ends_the_same_with_and_without_a_server(what: str, serve
     for address in (server, None, "/nowhere/socket"):
         process = job(tmp_path, address, what, "two words", "ünïcode")
         said, aside = process.communicate(timeout=60)
-        told.append((said, aside.splitlines()[0], aside.splitlines()[-1], process.returncode))
+        last = re.sub(r"[\d.]+", "…", aside.splitlines()[-1])  # times and memory
+        told.append((said, aside.splitlines()[0], last, process.returncode))
     assert told[0] == told[1] == told[2]
     assert "said" in told[0][0]
+
+
+def test_a_job_tells_at_its_end_what_it_took(server: str, tmp_path: Path):
+    """Its own memory, not that of who started it."""
+    kept = bytearray(b"x" * (900 * 2**20))
+    for address in (server, None):
+        _, aside = job(tmp_path, address, "fill").communicate(timeout=60)
+        told = re.fullmatch(
+            r"module_of_test took ([\d.]+) s, ([\d.]+) core seconds and at most (\d+) MiB", aside.splitlines()[-1]
+        )
+        assert told, aside
+        seconds, busy, peak = map(float, told.groups())
+        assert seconds >= 0.2
+        assert busy >= 0
+        assert 300 <= peak < 900
+    assert len(kept) == 900 * 2**20
 
 
 def test_a_job_of_the_server_has_torch_and_one_thread(server: str, tmp_path: Path):

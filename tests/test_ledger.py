@@ -63,7 +63,7 @@ def test_no_two_rows_of_a_job_share_a_name(world: Path):
         assert {name for name, count in names.items() if count > 1} == set(), one["run"]
         assert not {name for name, _ in names if name.startswith("history/") or name == "job_seconds"}
     assert {kind_of(one) for one in told} == {
-        "train", "evaluate", "baselines", "speed", "anatomy", "curves", "device",
+        "train", "evaluate", "baselines", "speed", "anatomy", "curves", "matched", "device",
     }  # fmt: skip
 
 

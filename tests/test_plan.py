@@ -28,6 +28,7 @@ def test_every_architecture_of_every_stage_has_every_seed(plan: Plan):
 def test_what_is_read_of_runs_are_runs(plan: Plan):
     runs = set(plan.runs)
     told = [plan.evaluated, plan.answered, *map(plan.forecasting, plan.tasks), *map(plan.curves_of, plan.scaled)]
+    told += map(plan.mixed, plan.matched)
     measured = plan.settings.measurements
     told += [
         plan.language_models(measured.gradients.architectures),
@@ -45,6 +46,7 @@ def test_everything_that_jobs_are_told_is_json_and_needs_no_other_stage(plan: Pl
     told = [plan.speeds(), plan.anatomy(), plan.parallelism()]
     told += [plan.baselines(task) for task in plan.tasks] + [plan.scaling(task) for task in plan.scaled]
     told += [plan.items(stage) for stage in plan.scored] + [plan.likelihoods(task) for task in plan.forecast]
+    told += [plan.matching(stage) for stage in plan.matched]
     assert json.loads(json.dumps(told)) == told
     assert {speed["stage"] for speed in plan.speeds()} == set(plan.timed)
     assert all(speed["rounds"] >= plan.settings.seeds for speed in plan.speeds())
@@ -67,6 +69,15 @@ def test_sizes_stand_from_small_to_large_and_have_common_architectures(plan: Pla
         assert parameters == sorted(set(parameters))
         for stage in told["sizes"]:
             assert set(told["architectures"]) <= set(plan.settings.stages[stage].architectures)
+
+
+def test_every_stage_with_scores_is_told_at_equal_cost(plan: Plan):
+    scored = {name for name in plan.scored if not plan.settings.stages[name].size} | set(plan.answering)
+    assert set(plan.matched) == scored
+    assert plan.matching("translation")["sizes"] == ["translation_small", "translation"]
+    assert {run.stage for run in plan.mixed("translation")} == {"translation_small", "translation"}
+    assert plan.matching("recall")["sizes"] == plan.matching("probe")["sizes"] == []
+    assert {run.stage for run in plan.mixed("probe")} == {"probe"}
 
 
 def test_a_users_mixer_is_a_module_of_its_own():

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from verdict.device import prepare
-from verdict.measure import anatomy, baselines, curves, machine, quality, speed
+from verdict.measure import anatomy, baselines, curves, machine, matched, quality, speed
 from verdict.models.families import Model, build
 from verdict.models.settings import Architecture, Shape
 from verdict.models.sizes import solve
@@ -112,6 +112,7 @@ def job(stage: str, task: str, objective: str, architecture: str, seed: int = 0,
         "batch_tokens": 512,
         "window": 16,
         "validations": 3,
+        "output_records": 0 if objective in ("language_model", "masked") else 8,
         **training,
     }
     setting = replace(ARCHITECTURES[architecture], dropout=0.1)
@@ -186,9 +187,12 @@ def _stage(folder: Path, stage: str, task: str, objective: str, start: str | Non
         generation_batches=[1, 2] if generates else [], generation_tokens=2, contexts=[0, 3] if generates else [],
     )  # fmt: skip
     speed.run([timed], folder / "tokens", folder / "measurements/speed", threads=1)
+    runs = [folder / "runs" / stage / architecture / f"s{seed}" for architecture in names for seed in (0, 1)]
     if objective != "classification":
-        runs = [folder / "runs" / stage / architecture / f"s{seed}" for architecture in names for seed in (0, 1)]
         curves.run(stage, [5.0, 0.001], runs, _at(folder, "speed", stage), _at(folder, "curves", stage))
+    if objective in ("sequence_pairs", "classification"):
+        settings = matched.Settings(stage, resamples=20)
+        matched.run(settings, runs, _at(folder, "speed", stage), corpus, _at(folder, "matched", stage))
 
 
 def metrics_of(folder: Path) -> list[Path]:

@@ -1,27 +1,28 @@
 """The quick edition as a user runs it: where its core time goes, its largest process; and the set-up before it."""
 
-import json
+import re
 import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from benchmarks.performance.commands import cloned, run, snakemake
 from benchmarks.performance.plan import Plan
 from benchmarks.performance.sizes import ROOT
 from benchmarks.performance.table import Row, row
+from verdict.job import TOOK
 
 SECTION = "whole"
 #: what the machine is left alone for: each of these has all of its cores
-ALONE = ("speed/", "parallelism", "machine")
-#: no training and no measuring: texts, pieces, books and pages
-AROUND = ("corpus/", "tokens/", "evidence", "ledger", "page")
+ALONE = ("verdict.measure.speed", "verdict.measure.parallelism", "verdict.measure.machine")
+#: what trains and measures; the rest are texts, pieces, books and pages
+WITHIN = ("verdict.training", "verdict.measure")
 
 
 def parts(plan: Plan, folder: Path) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
@@ -75,27 +76,42 @@ def _edition(plan: Plan, folder: Path) -> list[Row]:
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     run(snakemake(plan, "--config", f"edition={plan.edition}"), clone)
     wall, after = time.monotonic() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    own = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    jobs = took("\n".join(path.read_text(encoding="utf-8") for path in clone.glob("logs/**/*.log")))
+    used, largest = own + sum(job.busy for job in jobs), max(jobs, key=lambda job: job.peak)
     name, available = f"snakemake, {plan.edition} edition", wall * plan.threads
-    share = inside(_told(clone), plan.threads) / available
     return [
         _row(name, "seconds", wall, "s"),
         _row(name, "core seconds used", used, "s", f"{used / available:.1%} of those there were"),
         _row(
-            name, "share of core time in training and measuring", share, "share",
+            name, "share of core time in training and measuring", inside(jobs, plan.threads) / available, "share",
             "a job that the machine is left alone for has all cores",
         ),
-        _row(name, "largest process", after.ru_maxrss * 1024, "byte"),
+        _row(name, "largest process", largest.peak * 2**20, "byte", largest.module),
     ]  # fmt: skip
 
 
-def _told(clone: Path) -> list[dict[str, Any]]:
-    """What all jobs have left."""
-    found = (json.loads(path.read_text(encoding="utf-8")) for path in clone.glob("*/**/*.json") if path.stat().st_size)
-    return [told for told in found if isinstance(told, dict) and {"run", "rows", "seconds"} <= set(told)]
+class Job(NamedTuple):
+    """What a job of the workflow says at its end that it took."""
+
+    module: str
+    seconds: float
+    #: core seconds
+    busy: float
+    #: MiB
+    peak: float
 
 
-def inside(told: list[dict[str, Any]], cores: int) -> float:
+def took(logs: str) -> list[Job]:
+    """The jobs that logs tell of."""
+    number = r"([\d.]+)"
+    line = re.escape(TOOK).replace(r"\{module\}", r"(verdict\S*)")
+    for field in (r"\{seconds:\.1f\}", r"\{busy:\.1f\}", r"\{peak:\.0f\}"):
+        line = line.replace(field, number)
+    return [Job(module, *map(float, numbers)) for module, *numbers in re.findall(f"^{line}$", logs, re.MULTILINE)]
+
+
+def inside(jobs: Sequence[Job], cores: int) -> float:
     """Core seconds of the jobs that train or measure."""
-    counted = (one for one in told if not one["run"].startswith(AROUND))
-    return sum(one["seconds"] * (cores if one["run"].startswith(ALONE) else 1) for one in counted)
+    counted = (job for job in jobs if job.module.startswith(WITHIN))
+    return sum(job.seconds * (cores if job.module in ALONE else 1) for job in counted)

@@ -13,6 +13,7 @@ import contextlib
 import importlib
 import json
 import os
+import resource
 import runpy
 import selectors
 import signal
@@ -20,6 +21,7 @@ import socket
 import struct
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -28,6 +30,8 @@ from typing import NoReturn
 PACKAGE = "verdict"
 #: names the server's socket
 ADDRESS = "VERDICT_JOB_SERVER"
+#: what is told of a job at its end
+TOOK = "{module} took {seconds:.1f} s, {busy:.1f} core seconds and at most {peak:.0f} MiB"
 #: what a server has ready; numpy and safetensors come with them
 PRELOADED = ("torch", "torch._dynamo", "safetensors.torch", "tokenizers")
 #: a message is a length and so many bytes of JSON; the three standard streams travel with the first
@@ -35,9 +39,25 @@ HEADER = struct.Struct("!I")
 
 
 def run_here(arguments: list[str]) -> None:
-    """Run a module as ``python -m`` does."""
-    sys.argv = arguments
+    """Run a module as ``python -m`` does; one that has done its work is followed by a line that tells what it took."""
+    sys.argv, begun = arguments, time.monotonic()
     runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    busy = sum(one.ru_utime + one.ru_stime for one in (own, children))
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
+    peak = max(_peak() or own.ru_maxrss / unit, children.ru_maxrss / unit)
+    line = TOOK.format(module=arguments[0], seconds=time.monotonic() - begun, busy=busy, peak=peak)
+    print(line, file=sys.stderr, flush=True)
+
+
+def _peak() -> float | None:
+    """The most memory that this program has had resident, in MiB: on Linux the usage that is told goes on counting from
+    the program that started it."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) / 2**10 for line in lines if line.startswith("VmHWM:")), None)
 
 
 # ---------------------------------------------------------------------------------------------------------- the client

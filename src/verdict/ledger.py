@@ -44,7 +44,10 @@ def metric_name(row: dict[str, Any], kind: str) -> str:
     if kind not in ("train", "evaluate"):
         parts += [row["architecture"], row["experiment"]]
         parts += [row["size"], row["implementation"] if row["implementation"] != "kernel" else ""]
-    parts += [row["variant"] if kind != "train" else "", row["matching"] if kind in ("curves", "tuning") else ""]
+    parts += [
+        row["variant"] if kind != "train" else "",
+        row["matching"] if kind in ("curves", "matched", "tuning") else "",
+    ]
     if row["variable"] and not (kind in ("train", "evaluate") and row["variable"] == "labels"):  # all of the run's
         parts.append(row["variable"] if row["at"] is None else f"{row['variable']}_{row['at']:g}")
     return re.sub(r"[^\w\-. /]", "_", "/".join([*filter(None, parts), row["metric"]]))

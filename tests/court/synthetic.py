@@ -128,5 +128,17 @@ def rows(seed: int = 0, quality: float = 1.0, speed: float = 2.0) -> list[Row]:
                 add("anatomy", task, name, "parameters_nonembedding", body, "parameters", "neither", **here)
                 add("anatomy", task, name, "parameters_embedding", table_size, "parameters", "neither", **here)
                 add("anatomy", task, name, "flops_per_token", 6 * body, "FLOPs", "neither", **here)
+    for replicate in range(3):
+        for name, gap in (("transformer", 0.0), ("lstm", 2.5)):
+            for task, metric, base in (
+                ("translation", "valid_chrf", 44.0), ("summarization", "valid_rougeL", 44.0),
+            ):  # fmt: skip
+                for matching in ("flops", "seconds"):
+                    value = base - quality * gap + chance.gauss(0, 0.15)
+                    here = {"replicate": replicate, "run": f"matched/{task}", "matching": matching}
+                    add("training", task, name, metric, value, "points", "higher", **here)
+    for task, metric in (("translation", "valid_chrf"), ("summarization", "valid_rougeL")):
+        for variant, value in (("copy", 24.0), ("nearest", 29.0)):
+            add("baseline", task, "baseline", metric, value, "points", "higher", variant=variant)
     add("device", "", "device", "matmul_flops_per_second", 9.1e10, "FLOPs/s", "higher", variant="fp32")
     return made

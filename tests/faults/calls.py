@@ -69,7 +69,8 @@ def calls(world: Path) -> dict[str, Callable[[Path], Call]]:
         ),
         "training": lambda out: Call(
             module("training", "--jobs", _jobs("lm"), "--tokens", world / "tokens/lm", "--runs", out),
-            [f"lm/lstm/s0/{name}" for name in ("model.safetensors", "model.json", "history.jsonl", "metrics.json")],
+            [f"lm/lstm/s0/{name}" for name in ("model.safetensors", "model.json", "history.jsonl", "validation.jsonl",
+                                              "metrics.json")],
         ),
         "baselines": lambda out: Call(
             module("measure.baselines", "--settings",

@@ -162,6 +162,13 @@ def known_commands() -> list[Known]:
             *curve(lm), *curve(other_lm), "measurements/speed/lm.json", targets=[5.0, 3.0],
         ),
         line(
+            f"verdict.measure.matched --settings {{settings}} --runs {classes} {other_classes}"
+            " --speed measurements/speed/finetuning.json --corpus corpus/classification --out made.json",
+            *curve(classes), *curve(other_classes), f"{classes}/validation.jsonl", f"{other_classes}/validation.jsonl",
+            "measurements/speed/finetuning.json", "corpus/classification/valid.jsonl",
+            settings={"stage": "finetuning", "resamples": 20},
+        ),
+        line(
             f"verdict.measure.scaling --settings {{settings}} --runs {lm} {other_lm} --out made.json",
             *curve(lm), *curve(other_lm), f"{lm}/model.json",
             settings={"task": "lm", "sizes": ["lm"], "architectures": ["transformer", "lstm"], "targets": [3.0]},
@@ -253,5 +260,5 @@ def command_kind(world: Path) -> Kind:
     return Kind(
         lambda chance: inputs.command(known, chance, lambda name: (world / name).read_bytes()),
         lambda made, folder: try_command(made, folder, world),
-        "`main` of 24 commands",
+        "`main` of 25 commands",
     )

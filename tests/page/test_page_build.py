@@ -152,8 +152,9 @@ def test_the_same_inputs_give_the_same_page(read: inputs.Inputs) -> None:
 
 def test_the_page_stands_without_cards_outputs_ledger_and_machine(read: inputs.Inputs) -> None:
     bare = inputs.Inputs(
-        evidence=[], history=[], verdict=nothing_tried(read), claims=read.claims, paths={"evidence": "e", "claims": "c"}
-    )
+        table=read.table.clear(), evidence=[], history=[], verdict=nothing_tried(read), claims=read.claims,
+        paths={"evidence": "e", "claims": "c"},
+    )  # fmt: skip
     page = build.render(bare, words.load())
     assert page.count("Not yet tried") == 21
     assert re.findall(r'class="chart"', page) == []

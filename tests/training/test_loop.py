@@ -73,6 +73,11 @@ def weights(folder: Path) -> bytes:
 def assert_the_same_run(one: Path, other: Path) -> None:
     assert without_seconds(one) == without_seconds(other)
     assert weights(one) == weights(other)
+    assert (one / "validation.jsonl").read_bytes() == (other / "validation.jsonl").read_bytes()
+
+
+def answered(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "validation.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.mark.parametrize("architecture", ["transformer", "lstm"])
@@ -98,7 +103,7 @@ def test_a_run_leaves_what_it_says_and_no_checkpoint(tokens: Path, tmp_path: Pat
     job = small("lstm", budget_tokens=5000, validations=4)
     command.run_all([job], tokens, tmp_path, None)
     assert {path.name for path in (tmp_path / job.name).iterdir()} == {
-        "model.safetensors", "model.json", "history.jsonl", "metrics.json",
+        "model.safetensors", "model.json", "history.jsonl", "validation.jsonl", "metrics.json",
     }  # fmt: skip
     told, points = read_json(tmp_path / job.name / "metrics.json"), history(tmp_path / job.name)
     rows = {row["metric"]: row["value"] for row in told["rows"]}
@@ -256,6 +261,9 @@ def test_a_run_that_diverges_keeps_its_last_good_model_and_says_so(tokens: Path,
     assert all(math.isfinite(point["valid_loss"]) for point in points)
     assert {point["gradient_norm"] for point in points} == {None}
     assert len({point["valid_loss"] for point in points}) == 1
+    assert all(
+        len(row["outputs"]) == len(points) and len(set(row["outputs"])) == 1 for row in answered(tmp_path / "out")
+    )
     # it diverged before anything was found good: what is left is the untrained model
     kept, drawn = store.load(tmp_path / "out"), store.untrained(tmp_path / "out", job.seed)
     assert all(torch.equal(one, other) for one, other in zip(kept.parameters(), drawn.parameters(), strict=True))
@@ -287,6 +295,8 @@ def test_what_was_good_before_a_divergence_is_kept(tokens: Path, tmp_path: Path,
     without_time = [{k: v for k, v in point.items() if k != "seconds"} for point in (points[0], whole[0])]
     assert without_time[0] == without_time[1]
     assert {point["valid_loss"] for point in points} == {whole[0]["valid_loss"]}
+    for row, undisturbed in zip(answered(tmp_path / "spoilt"), answered(tmp_path / "whole"), strict=True):
+        assert row["outputs"] == undisturbed["outputs"][:1] * len(points)
     assert all(weight.isfinite().all() for weight in store.load(tmp_path / "spoilt").parameters())
 
 
@@ -477,8 +487,11 @@ def test_epochs_follow_each_other_and_none_of_their_batches_is_left_out(
 
 
 def test_looking_at_a_model_does_not_change_its_training(tokens: Path, tmp_path: Path):
-    """Neither how often it is validated, nor on how much."""
-    for name, told in (("seldom", {"validations": 1}), ("often", {"validations": 7, "validation_records": 5})):
+    """Neither how often it is validated, nor on how much, nor what it is asked."""
+    for name, told in (
+        ("seldom", {"validations": 1, "output_records": 0}),
+        ("often", {"validations": 7, "validation_records": 5, "output_records": 20}),
+    ):
         command.run(small("transformer", budget_tokens=4000, **told), tokens, tmp_path / name, None)
     assert weights(tmp_path / "seldom") == weights(tmp_path / "often")
 

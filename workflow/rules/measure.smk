@@ -6,6 +6,7 @@
 rule baselines:
     input:
         train="data/corpus/{task}/train.jsonl",
+        valid="data/corpus/{task}/valid.jsonl",
         test="data/corpus/{task}/test.jsonl",
         tokens="data/tokens/{task}/tokens.json",
     output:
@@ -127,6 +128,49 @@ rule curves:
     shell:
         "python -m verdict.job verdict.measure.curves --stage {wildcards.stage} --targets {params.targets:q} --runs {params.runs}"
         " --speed {input.speed} --out {output} 2>&1 | tee {log} >&2"
+
+
+# A stage that is not timed has no speed.json, and is told at equal FLOPs alone.
+rule matched:
+    input:
+        runs=lambda wildcards: files(
+            PLAN.mixed(wildcards.stage),
+            "metrics.json",
+            "model.json",
+            "history.jsonl",
+            "validation.jsonl",
+        ),
+        speed=lambda wildcards: (
+            f"measurements/speed/{wildcards.stage}.json"
+            if wildcards.stage in PLAN.timed
+            else []
+        ),
+        corpus=lambda wildcards: (
+            f"data/corpus/{stage_of(wildcards).task}/valid.jsonl"
+            if stage_of(wildcards).task in PLAN.tasks
+            else []
+        ),
+    output:
+        "measurements/matched/{stage}.json",
+    log:
+        "logs/matched/{stage}.log",
+    conda:
+        "../envs/verdict.yaml"
+    params:
+        settings=lambda wildcards: as_json(PLAN.matching(wildcards.stage)),
+        code=code_digest(
+            "verdict.measure.matched", *PLAN.mixer_modules(SETTINGS.architectures)
+        ),
+        runs=lambda wildcards: folders(PLAN.mixed(wildcards.stage)),
+        speed=lambda wildcards, input: f"--speed {input.speed}" if input.speed else "",
+        corpus=lambda wildcards, input: (
+            f"--corpus {Path(input.corpus).parent}" if input.corpus else ""
+        ),
+    message:
+        "score what the models of {wildcards.stage} say at equal cost"
+    shell:
+        "python -m verdict.job verdict.measure.matched --settings {params.settings:q} --runs {params.runs} {params.speed}"
+        " {params.corpus} --out {output} 2>&1 | tee {log} >&2"
 
 
 rule scaling:
@@ -388,7 +432,8 @@ MEASURED = [
     *expand("measurements/baselines/{task}.json", task=PLAN.tasks),
     "measurements/anatomy.json",
     *expand("measurements/speed/{stage}.json", stage=PLAN.timed),
-    *expand("measurements/curves/{stage}.json", stage=PLAN.timed),
+    *expand("measurements/curves/{stage}.json", stage=PLAN.curved),
+    *expand("measurements/matched/{stage}.json", stage=PLAN.matched),
     *expand("measurements/scaling/{task}.json", task=PLAN.scaled),
     *expand("measurements/baselines/{algorithm}.json", algorithm=PLAN.algorithms),
     *expand("measurements/items/{stage}.json", stage=PLAN.scored),

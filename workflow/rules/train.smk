@@ -70,6 +70,7 @@ rule train_model:
         of_seeds("model.safetensors", SEEDS),
         of_seeds("model.json", SEEDS),
         of_seeds("history.jsonl", SEEDS),
+        of_seeds("validation.jsonl", SEEDS),
         of_seeds("metrics.json", SEEDS),
     log:
         f"logs/train/{{stage}}-{{architecture}}{'' if SETTINGS.seeds_together else '-s{seed}'}.log",

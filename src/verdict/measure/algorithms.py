@@ -9,6 +9,7 @@ Evaluation is in fp32 with the right earlier outputs shown (teacher forcing), on
 import argparse
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,8 +26,8 @@ from verdict.metrics import Report
 from verdict.models.families import LanguageModel
 from verdict.tokens.arrays import load_array
 from verdict.training import store
-from verdict.training.batches import Batch, open_answers
-from verdict.training.loop import move
+from verdict.training.batches import Batch, move, open_answers
+from verdict.training.outputs import answers
 
 #: gives the answers [M] to what a batch asks
 Answerer = Callable[[Batch], Tensor]
@@ -49,15 +50,6 @@ class Share(NamedTuple):
     at: int
     variant: str
     percent: float
-
-
-def model_answers(model: LanguageModel) -> Answerer:
-    """The model's most probable pieces."""
-
-    def answer(batch: Batch) -> Tensor:
-        return model.logits(model(batch["tokens"])[batch["where"]]).argmax(-1)
-
-    return answer
 
 
 def answer_counts(tokens: Path) -> Tensor:
@@ -128,7 +120,7 @@ def run(settings: Settings, folder: Path, tokens: Path) -> None:
         task=job.task, architecture=job.architecture_name, matching="parameters", replicate=job.seed,
         device=device_name(device), implementation="kernel",
     )  # fmt: skip
-    found = list(shares(model_answers(model), settings, tokens, device))
+    found = list(shares(partial(answers, model), settings, tokens, device))
     for share in found:
         report.add(
             "accuracy", share.percent, "%", "higher", variable=share.variable, at=share.at, variant=share.variant

@@ -19,7 +19,7 @@ from verdict.measure.ngrams import Bigram, Unigram
 from verdict.measure.scores import SCORES
 from verdict.metrics import Report
 from verdict.tokens.arrays import Records, load_array, read_records
-from verdict.training.batches import open_split
+from verdict.training.batches import open_split, spread
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Settings:
     masked: float = 0.15
     batch_tokens: int = 4096
     test_records: int = 0
+    #: records of the validation split that models are asked as they are trained (0: none)
+    valid_records: int = 0
     language: str = ""
 
 
@@ -127,14 +129,24 @@ def run(settings: Settings, corpus: Path, tokens: Path, out: Path) -> None:
     for baseline, _, value in likelihoods(settings, tokens):
         report.add("bits_per_byte", value, "bit/byte", "lower", variant=baseline)
     if settings.task in SCORES:
-        train, test = (list(read_records(corpus / f"{split}.jsonl")) for split in ("train", "test"))
-        test = test[: settings.test_records] if settings.test_records else test
-        references = [record["label" if settings.task == "classification" else "target"] for record in test]
-        for baseline, outputs in outputs_of(settings.task, train, test).items():
-            scores, _ = SCORES[settings.task](outputs, references, settings.language)
-            for metric, value in scores.items():
-                report.add(metric, value, "%", "higher", variant=baseline)
+        train, test, valid = (list(read_records(corpus / f"{split}.jsonl")) for split in ("train", "test", "valid"))
+        test = [test[number] for number in spread(len(test), settings.test_records)]
+        _add_scores(report, "{metric}", settings, train, test)
+        if settings.valid_records:
+            valid = [valid[number] for number in spread(len(valid), settings.valid_records)]
+            _add_scores(report, "valid_{metric}", settings, train, valid)
     report.write(out)
+
+
+def _add_scores(
+    report: Report, name: str, settings: Settings, train: list[dict[str, str]], asked: list[dict[str, str]]
+) -> None:
+    """Add the scores of every baseline's answers to records, each metric under its name."""
+    references = [record["label" if settings.task == "classification" else "target"] for record in asked]
+    for baseline, outputs in outputs_of(settings.task, train, asked).items():
+        scores, _ = SCORES[settings.task](outputs, references, settings.language)
+        for metric, value in scores.items():
+            report.add(name.format(metric=metric), value, "%", "higher", variant=baseline)
 
 
 def main() -> None:

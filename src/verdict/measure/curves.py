@@ -12,12 +12,11 @@ where it is best: when it was reached was not seen. Architectures that were not 
 import argparse
 import math
 import sys
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from verdict.arguments import json_argument, numbers
 from verdict.errors import UserError, run_command
@@ -28,9 +27,17 @@ Point = dict[str, Any]
 
 
 def best_so_far(points: Sequence[Point]) -> list[Point]:
-    """The curve of the models that runs of so many tokens would leave: its loss never rises."""
-    losses = accumulate((point["valid_loss"] for point in points), min)
-    return [{**point, "valid_loss": loss} for point, loss in zip(points, losses, strict=True)]
+    """The curve of the models that runs of so many tokens would leave: its loss never rises. ``validation`` is added:
+    the number of the point, from 0, at which that model was validated."""
+
+    def better(best: int, here: int) -> int:
+        return here if points[here]["valid_loss"] < points[best]["valid_loss"] else best
+
+    left = accumulate(range(len(points)), better)
+    return [
+        {**point, "valid_loss": points[best]["valid_loss"], "validation": best}
+        for point, best in zip(points, left, strict=True)
+    ]
 
 
 def cost_to_reach(points: Sequence[Point], target: float, cost: str = "tokens") -> float:
@@ -49,12 +56,23 @@ def cost_to_reach(points: Sequence[Point], target: float, cost: str = "tokens") 
     return math.inf
 
 
+def between(places: Sequence[float], at: float) -> dict[int, float] | None:
+    """The numbers of the rising places on either side of one, and their shares in what lies on the straight line there;
+    None before the first place or after the last."""
+    if not places[0] <= at <= places[-1] * (1 + 1e-9):
+        return None
+    after = min(bisect_right(places, at), len(places) - 1)
+    if after == 0:
+        return {0: 1.0}
+    before, beyond = places[after - 1], places[after]
+    share = min(1.0, (at - before) / (beyond - before)) if beyond > before else 1.0
+    return {number: part for number, part in ((after - 1, 1 - share), (after, share)) if part}
+
+
 def loss_at(points: Sequence[Point], cost: str, at: float) -> float | None:
     """The loss at a cost; None before the first validation or after the last."""
-    costs = [point[cost] for point in points]
-    if not costs[0] <= at <= costs[-1] * (1 + 1e-9):
-        return None
-    return float(np.interp(at, costs, [point["valid_loss"] for point in points]))
+    shares = between([point[cost] for point in points], at)
+    return None if shares is None else math.fsum(share * points[n]["valid_loss"] for n, share in shares.items())
 
 
 def seconds_per_token(speed_rows: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
@@ -64,6 +82,26 @@ def seconds_per_token(speed_rows: Sequence[dict[str, Any]]) -> dict[str, list[fl
         if row["metric"] == "train_tokens_per_second" and row["variable"] == "":
             found.setdefault(row["architecture"], {})[row["replicate"]] = 1.0 / row["value"]
     return {name: [seconds for _, seconds in sorted(rounds.items())] for name, rounds in found.items()}
+
+
+def read(folder: Path) -> list[Point]:
+    """A run's curve, as ``best_so_far`` has it; raises ``UserError`` if there is none."""
+    points = best_so_far(list(read_json_lines(folder / "history.jsonl")))
+    if not points:
+        raise UserError(f"{folder}/history.jsonl is empty; remove {folder} and run again")
+    return points
+
+
+def count_seconds(points: Sequence[Point], rounds: Sequence[float], seed: int, speed: Path) -> None:
+    """Add ``isolated_seconds`` to a curve, from the seconds per token of each round of the timing in ``speed``.
+
+    Each seed is multiplied with one round, in which all architectures took turns, so that intervals over seeds know the
+    spread of both. Raises ``UserError`` for a seed without a round.
+    """
+    if seed >= len(rounds):
+        raise UserError(f"{speed} has {len(rounds)} rounds, and none for seed {seed}; time that stage again")
+    for point in points:
+        point["isolated_seconds"] = point["tokens"] * rounds[seed]
 
 
 def run(stage: str, targets: Sequence[float], folders: Sequence[Path], speed: Path, out: Path) -> None:
@@ -79,21 +117,11 @@ def run(stage: str, targets: Sequence[float], folders: Sequence[Path], speed: Pa
     )  # fmt: skip
     curves: dict[tuple[str, int], list[Point]] = {}
     for folder in folders:
-        job = read_json(folder / "metrics.json")["job"]
-        points = best_so_far(list(read_json_lines(folder / "history.jsonl")))
-        if not points:
-            raise UserError(f"{folder}/history.jsonl is empty; remove {folder} and run again")
+        job, points = read_json(folder / "metrics.json")["job"], read(folder)
         architecture = job["architecture_name"]
-        if architecture not in per_token:
-            continue
-        # each seed is multiplied with one round of the timing, in which all took turns, so that intervals over seeds
-        # know the spread of both
-        rounds = per_token[architecture]
-        if job["seed"] >= len(rounds):
-            raise UserError(f"{speed} has {len(rounds)} rounds, and none for seed {job['seed']}; time that stage again")
-        for point in points:
-            point["isolated_seconds"] = point["tokens"] * rounds[job["seed"]]
-        curves[architecture, job["seed"]] = points
+        if architecture in per_token:
+            count_seconds(points, per_token[architecture], job["seed"], speed)
+            curves[architecture, job["seed"]] = points
     first_losses = [points[0]["valid_loss"] for points in curves.values()]
     seen = [target for target in targets if min(first_losses) > target]
     for target in set(targets) - set(seen):

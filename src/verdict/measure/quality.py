@@ -7,7 +7,6 @@ scorers.
 
 import argparse
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -20,13 +19,13 @@ from verdict.files import read_json, write_text
 from verdict.measure.scores import SCORES
 from verdict.metrics import Report
 from verdict.models.families import EncoderDecoder, MaskedEncoder
-from verdict.models.generation import beam_search
 from verdict.tokens import tokenizer as bpe
 from verdict.tokens.arrays import encoded_records, load_array
 from verdict.training import store
-from verdict.training.batches import Batch, Source, open_split
-from verdict.training.loop import evaluate, loss_of, move
+from verdict.training.batches import Source, open_split
+from verdict.training.loop import evaluate, loss_of
 from verdict.training.objectives import OBJECTIVES
+from verdict.training.outputs import classify, search
 from verdict.training.settings import IN_NATS
 
 
@@ -56,33 +55,6 @@ class Places:
     corpus: Path
 
 
-@torch.inference_mode()
-def search(
-    model: EncoderDecoder, batches: Iterator[Batch], beams: int, evaluation: Evaluation, device: torch.device
-) -> dict[int, list[int]]:
-    """The output of every record, by record number."""
-    found: dict[int, list[int]] = {}
-    for batch in batches:
-        batch = move(batch, device)
-        rows = len(batch["source"])
-        limits = torch.full((rows,), evaluation.longest_output, device=device)
-        decoding = model.start(batch["source"], batch["source_lengths"], evaluation.longest_output)
-        pieces = beam_search(model.step, decoding, rows, bpe.BEGIN, bpe.END, limits, beams, evaluation.length_penalty)
-        found.update(zip(batch["index"].tolist(), pieces, strict=True))
-    return found
-
-
-@torch.inference_mode()
-def classify(model: MaskedEncoder, batches: Iterator[Batch], device: torch.device) -> dict[int, int]:
-    """The class of every record, by record number."""
-    found: dict[int, int] = {}
-    for batch in batches:
-        batch = move(batch, device)
-        chosen = model.classify(batch["tokens"], batch["lengths"]).argmax(-1)
-        found.update(zip(batch["index"].tolist(), chosen.tolist(), strict=True))
-    return found
-
-
 def score_pairs(
     model: EncoderDecoder, data: Source, evaluation: Evaluation, device: torch.device, places: Places, report: Report
 ) -> list[dict[str, str]]:
@@ -92,7 +64,8 @@ def score_pairs(
     outputs = []
     for beams in evaluation.beams:
         variant = "greedy" if beams == 1 else "beam"
-        found = search(model, data.in_order(evaluation.test_records), beams, evaluation, device)
+        batches = data.in_order(evaluation.test_records)
+        found = search(model, batches, beams, evaluation.longest_output, evaluation.length_penalty, device)
         numbers = sorted(found)
         texts = tokenizer.decode_batch([found[i] for i in numbers])
         scores, signature = SCORES[places.task](texts, [records[i]["target"] for i in numbers], evaluation.language)

@@ -29,8 +29,7 @@ import numpy as np
 from verdict import metrics
 from verdict.arguments import filled, json_argument
 from verdict.errors import UserError, run_command
-from verdict.files import read_json_lines
-from verdict.measure.curves import Point, best_so_far, cost_to_reach, loss_at
+from verdict.measure.curves import Point, between, cost_to_reach, loss_at, read
 from verdict.metrics import Report
 from verdict.models.sizes import inference_floats, skeleton
 from verdict.training import store
@@ -61,7 +60,7 @@ class Settings:
     context: int = 128
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curve:
     """One run's learning curve."""
 
@@ -97,9 +96,7 @@ def read_curve(folder: Path, settings: Settings) -> Curve:
     counted = [row["value"] for row in told["rows"] if row["metric"] == "parameters_nonembedding"]
     if not counted:
         raise UserError(f"{folder}/metrics.json does not tell the model's parameters; remove {folder} and run again")
-    points = best_so_far(list(read_json_lines(folder / "history.jsonl")))
-    if not points:
-        raise UserError(f"{folder}/history.jsonl is empty; remove {folder} and run again")
+    points = read(folder)
     architecture, shape, inner = store.described(folder)
     model = skeleton(architecture, shape, inner)
     source = settings.context if shape.family == "encoder_decoder" else 0
@@ -157,7 +154,7 @@ def _add_scaling(report: Report, settings: Settings, curves: Sequence[Curve]) ->
                         variable="target_bits_per_byte", at=target, **columns,
                     )  # fmt: skip
     _add_crossovers(report, settings, laws, amounts)
-    _add_equal_memory(report, settings, chosen, amounts[-1])
+    _add_equal_memory(report, chosen, amounts[-1])
 
 
 def _parameters_to_reach(sizes: Sequence[Curve], target: float, end: float) -> float:
@@ -186,23 +183,29 @@ def _add_crossovers(
                     )  # fmt: skip
 
 
-def _add_equal_memory(report: Report, settings: Settings, curves: Sequence[Curve], end: float) -> None:
-    by_name = {
-        name: sorted((c for c in curves if c.architecture == name), key=lambda c: c.floats)
-        for name in settings.architectures
-    }
-    low = max(sizes[0].floats for sizes in by_name.values())
-    most = min(sizes[-1].floats for sizes in by_name.values())
-    if most < low:
-        return
-    for name, sizes in by_name.items():
-        for seed in sorted({curve.seed for curve in sizes}):
-            mine = [curve for curve in sizes if curve.seed == seed]
-            loss = np.interp(math.log(most), [math.log(c.floats) for c in mine], [_loss(c, end) for c in mine])
-            report.add(
-                "valid_bits_per_byte", float(loss), "bit/byte", "lower",
-                experiment="training", matching="memory", architecture=name, replicate=seed,
-            )  # fmt: skip
+def at_equal_memory(curves: Sequence[Curve]) -> dict[tuple[str, int], dict[Curve, float]]:
+    """The sizes of each architecture and seed next to the most memory that every architecture's sizes span, and their
+    shares in what lies between them, over the logarithm of the memory; nothing where they do not overlap."""
+    alike: dict[tuple[str, int], list[Curve]] = {}
+    for curve in sorted(curves, key=lambda curve: curve.floats):
+        alike.setdefault((curve.architecture, curve.seed), []).append(curve)
+    most = min(sizes[-1].floats for sizes in alike.values())
+    found = {}
+    for key, sizes in alike.items():
+        shares = between([math.log(curve.floats) for curve in sizes], math.log(most))
+        if shares is None:
+            return {}
+        found[key] = {sizes[number]: share for number, share in shares.items()}
+    return found
+
+
+def _add_equal_memory(report: Report, curves: Sequence[Curve], end: float) -> None:
+    for (name, seed), sizes in sorted(at_equal_memory(curves).items()):
+        loss = math.fsum(share * _loss(curve, end) for curve, share in sizes.items())
+        report.add(
+            "valid_bits_per_byte", loss, "bit/byte", "lower",
+            experiment="training", matching="memory", architecture=name, replicate=seed,
+        )  # fmt: skip
 
 
 def _add_ladder(report: Report, settings: Settings, curves: Sequence[Curve]) -> None:

@@ -94,6 +94,14 @@ def classification_of_samples(outputs: Sequence[str], references: Sequence[str],
     return score
 
 
+def answers_of_samples(outputs: Sequence[str], references: Sequence[str], language: str = "") -> Scorer:
+    """Share of right answers, where each item asks for several pieces in a row, with blanks between."""
+    said, asked = [text.split() for text in outputs], [text.split() for text in references]
+    right = np.asarray([sum(map(str.__eq__, *pair)) for pair in zip(said, asked, strict=True)])
+    count = np.asarray([len(pieces) for pieces in asked])
+    return lambda counts: {"accuracy": 100 * (counts @ right) / (counts @ count)}
+
+
 SCORES: dict[str, Callable[..., Scores]] = {
     "translation": translation,
     "summarization": summarization,

@@ -4,6 +4,7 @@ Whatever is timed is the code that trains and generates elsewhere, never a copy 
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from verdict.models.families import EncoderDecoder, LanguageModel, Model, build
 from verdict.models.settings import Shape
 from verdict.models.sizes import solve
 from verdict.tokens import tokenizer as bpe
-from verdict.training.batches import Batch
-from verdict.training.loop import make_optimizer, move, train_step
+from verdict.training.batches import Batch, move
+from verdict.training.loop import freeze, make_optimizer, train_step
 from verdict.training.objectives import OBJECTIVES
 from verdict.training.settings import Job
 
@@ -29,8 +30,12 @@ def shape_of(job: Job, tokens: Path) -> Shape:
 
 
 def make(job: Job, shape: Shape, device: torch.device) -> Model:
-    """A model with fresh weights (speed does not depend on them)."""
-    return build(job.architecture, shape, solve(job.architecture, shape), seed=0).to(device)
+    """A model with fresh weights (speed does not depend on them), of which a probe trains the classifier alone."""
+    # a head of classes is no part of the budget, as in training
+    model = build(job.architecture, shape, solve(job.architecture, replace(shape, classes=0)), seed=0).to(device)
+    if job.training.frozen:
+        freeze(model)
+    return model
 
 
 def synthetic(job: Job, vocabulary: int, rows: int, length: int) -> Batch:

@@ -3,13 +3,13 @@
 import base64
 import hashlib
 import json
-import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from html.parser import HTMLParser
 from importlib import resources
 from typing import Any
 
+import polars as pl
 from altair.utils.schemapi import debug_mode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -51,6 +51,8 @@ _SIGNS = {
     "not_tried": "○",
 }
 _SCRIPT_WORDS = ("chooser.any", "figure.never", "claim.copied", "table.replicate", "table.run", "table.model")
+#: what a chart says in the page's words
+_KEY = re.compile(re.escape(TOKEN) + r"([a-z_]+(?:\.\w+)+)")
 METHOD_NOTES = ("one_path", "same_budget", "replicates", "pairing", "bytes", "alone", "machines", "margins", "cover")
 
 
@@ -65,7 +67,7 @@ def render(inputs: Inputs, words: Words, card: str | None = None, bundle: Callab
     with debug_mode(False):
         shown = assemble(naming)
     script = Markup(in_script(_resource("page.js")))
-    specs = [{"id": item["id"], "spec": item["panel"].spec} for item in shown["gallery"].items]
+    specs = {item["id"]: script_json(item["panel"].spec) for item in shown["gallery"].items}
     environment = Environment(
         loader=PackageLoader("verdict.page", "templates"),
         autoescape=True,
@@ -94,9 +96,9 @@ def render(inputs: Inputs, words: Words, card: str | None = None, bundle: Callab
     return template.render(
         **shown,
         specs=specs,
-        script_words=script_words(specs, shown["chooser"]["choices"], words),
+        script_words=script_words(specs.values(), shown["chooser"]["choices"], words),
         claim_rows={claim["id"]: claim["rows"] for claim in shown["claims"]},
-        evidence=columns(inputs.evidence),
+        evidence=table_json(inputs.table),
         samples=SAMPLES,
         card=card,
         house=inputs.rules,
@@ -146,10 +148,10 @@ def script_json(value: Any) -> Markup:
     return Markup(text)
 
 
-def script_words(specs: list[dict[str, Any]], choices: dict[str, list[Any]], words: Words) -> dict[str, dict[str, str]]:
-    """The texts that the page's script puts in: language → key → text. They are those of the charts' tokens, of the
-    chooser's options and of ``_SCRIPT_WORDS``."""
-    used = set(re.findall(re.escape(TOKEN) + r"([a-z_]+(?:\.\w+)+)", json.dumps(specs)))
+def script_words(specs: Iterable[str], choices: dict[str, list[Any]], words: Words) -> dict[str, dict[str, str]]:
+    """The texts that the page's script puts in: language → key → text. They are those of the charts' tokens (in their
+    JSON), of the chooser's options and of ``_SCRIPT_WORDS``."""
+    used = {key for spec in specs for key in _KEY.findall(spec)}
     used |= {f"{name}.{value}" for name, values in choices.items() for value in values if isinstance(value, str)}
     used |= set(_SCRIPT_WORDS)
     return {lang: {key: words.plain(key, lang) for key in sorted(used) if key in words} for lang in LANGUAGES}
@@ -187,23 +189,20 @@ def sign(label: str) -> Markup:
     return Markup(_SIGNS[label])
 
 
-def columns(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The evidence for the page's script, column by column: numbers as they are, ``"inf"`` for never reached, texts as
-    places in a list of the distinct ones."""
-    if not rows:
-        return {"names": [], "texts": {}, "columns": {}}
-    names = [name for name in rows[0] if name != "row"]
+def table_json(table: pl.DataFrame) -> Markup:
+    """The evidence for the page's script, as JSON column by column: numbers as they are, ``"inf"`` for never reached,
+    texts as places in a list of the distinct ones."""
     texts: dict[str, list[str]] = {}
-    table: dict[str, list[Any]] = {}
-    for name in names:
-        values = [row[name] for row in rows]
-        if any(isinstance(value, str) for value in values):
-            texts[name] = sorted(set(values))
-            places = {text: place for place, text in enumerate(texts[name])}
-            table[name] = [places[value] for value in values]
-        else:
-            table[name] = ["inf" if isinstance(v, float) and math.isinf(v) else v for v in values]
-    return {"names": names, "texts": texts, "columns": table}
+    columns = []
+    for values in table:
+        if values.dtype == pl.String:
+            texts[values.name] = values.unique().sort().to_list()
+            values = values.rank("dense") - 1
+        numbers = values.cast(pl.String).replace("inf", '"inf"').fill_null("null").str.join(",").item()
+        columns.append(f'"{values.name}":[{numbers}]')
+    return Markup('{{"names":{},"texts":{},"columns":{{{}}}}}').format(
+        script_json(table.columns), script_json(texts), Markup(",".join(columns))
+    )
 
 
 def mark(name: str) -> Markup:

@@ -9,6 +9,8 @@ import math
 from calendar import month_name
 from collections.abc import Mapping
 from datetime import date
+from functools import lru_cache
+from itertools import starmap
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -75,12 +77,16 @@ def _digits(size: float, digits: int) -> str:
 def tag(value: float | int | str | None, text: str | Markup, **where: Any) -> Markup:
     """One printed figure with its full value and its provenance (empty provenance values are left out)."""
     full = "" if value is None else repr(float(value)) if isinstance(value, float) else str(value)
-    data = "".join(
-        f' data-{escape(name.replace("_", "-"))}="{escape(repr(item) if isinstance(item, float) else str(item))}"'
-        for name, item in where.items()
-        if item is not None and item != ""
-    )
+    data = "".join(starmap(_attribute, where.items()))
     return Markup(f'<data class="figure" value="{escape(full)}"{data}>{escape(text)}</data>')
+
+
+@lru_cache(2**16, typed=True)  # most are said of hundreds of figures
+def _attribute(name: str, item: float | int | str | None) -> str:
+    """A place's attribute; nothing for an empty one."""
+    if item is None or item == "":
+        return ""
+    return f' data-{escape(name.replace("_", "-"))}="{escape(repr(item) if isinstance(item, float) else str(item))}"'
 
 
 class Figures:

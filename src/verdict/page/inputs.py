@@ -119,7 +119,8 @@ class Outputs:
 class Inputs:
     """Everything the page shows; ``evidence`` and ``history`` are rows, ``paths`` the command line's names."""
 
-    evidence: list[dict[str, Any]]
+    table: pl.DataFrame  # the evidence
+    evidence: list[dict[str, Any]]  # its rows
     history: list[dict[str, Any]]
     verdict: dict[str, Any]
     claims: docket.Claims
@@ -168,6 +169,7 @@ def read(
     rows = found.with_row_index("row").to_dicts()  # the judge names rows by their numbers in the sorted table
     diary = _json(ledger, _Ledger) if ledger else {}
     return Inputs(
+        table=found,
         evidence=rows,
         history=_history(history),
         verdict=judged,

@@ -177,7 +177,8 @@ def _grids(settings: "Settings") -> None:
         other = seen.setdefault(key, name)
         before = settings.stages[other].tuning
         assert before is not None
-        for what, alike in (("learning_rates", sorted), ("dropouts", list)):  # it matters which dropout is first
+        # it matters which dropout is first
+        for what, alike in (("learning_rates", sorted), ("dropouts", list), ("budget", float)):
             if alike(getattr(before, what)) != alike(getattr(stage.tuning, what)):
                 raise ValueError(
                     f"stages.{other}.tuning.{what} and stages.{name}.tuning.{what} differ, and their architectures "

@@ -47,6 +47,7 @@ def trials(settings: Settings, stage_name: str, architecture: str) -> list[Job]:
                 learning_rate=rate,
                 budget_tokens=max(1, round(tuning.budget * base.training.budget_tokens)),
                 validations=1,
+                output_records=0,
             ),
         )
         for dropout in tuning.dropouts or [base.architecture.dropout]

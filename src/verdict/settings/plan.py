@@ -50,8 +50,18 @@ class Plan:
 
     @cached_property
     def timed(self) -> list[str]:
-        """Stages that are timed, so that targets and equal costs are read off their curves."""
+        """Stages that are timed."""
         return self._stages(lambda stage: stage.speed is not None)
+
+    @cached_property
+    def curved(self) -> list[str]:
+        """Timed stages whose loss is in bits per byte, so that targets and equal costs are read off their curves."""
+        return [name for name in self.timed if self.settings.stages[name].objective not in IN_NATS]
+
+    @cached_property
+    def matched(self) -> list[str]:
+        """Stages of a main size that keep outputs along their curves, so that scores are told at equal cost."""
+        return self._stages(lambda stage: bool(stage.training.output_records) and not stage.size)
 
     @cached_property
     def scored(self) -> list[str]:
@@ -125,6 +135,17 @@ class Plan:
             for run in self.runs
             if run.stage in sizes or (self._stage(run).task == task and run.architecture in rungs)
         ]
+
+    def mixed(self, stage: str) -> list[Run]:
+        """The runs that a stage's scores at equal cost are read of: its own, and those of its task's other sizes."""
+        return [run for run in self.runs if run.stage in (stage, *self._other_sizes(stage))]
+
+    def _other_sizes(self, stage: str) -> list[str]:
+        """The other sizes of a stage's task whose outputs are kept; none if it is none of the sizes itself."""
+        told = self.settings.stages
+        sizes = self.settings.sizes(told[stage].task)
+        kept = [name for name in sizes if name != stage and told[name].training.output_records]
+        return kept if stage in sizes else []
 
     def language_models(self, architectures: Iterable[str]) -> list[Run]:
         """The runs of architectures as language models of the main size."""
@@ -208,6 +229,7 @@ class Plan:
             "masked": first.training.masked,
             "batch_tokens": first.training.batch_tokens,
             "test_records": first.evaluation.test_records if first.evaluation else 0,
+            "valid_records": max(stage.training.output_records for stage in stages),
             "language": self._language(task),
         }
 
@@ -228,6 +250,20 @@ class Plan:
             "language": self._language(self.settings.stages[stage].task),
             "resamples": self.settings.measurements.items.resamples,
             "by_length": self.buckets(stage),
+        }
+
+    def matching(self, stage: str) -> dict[str, Any]:
+        """How the scores of a stage are told at equal cost."""
+        told = self.settings.stages[stage]
+        others = self._other_sizes(stage)
+        scaling = self.settings.measurements.scaling
+        return {
+            "stage": stage,
+            "sizes": [name for name in self.settings.sizes(told.task) if name in (stage, *others)] if others else [],
+            "texts": scaling.texts,
+            "context": _told(scaling.context, told.task) or 128,
+            "resamples": self.settings.measurements.items.resamples,
+            "language": self._language(told.task) if told.task in self.tasks else "",
         }
 
     def likelihoods(self, task: str) -> dict[str, Any]:

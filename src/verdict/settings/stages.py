@@ -20,6 +20,9 @@ class TrainingSettings(Section):
     masked: Annotated[float, Field(gt=0, lt=1, description="share of pieces a masked encoder restores")] = 0.15
     validations: Annotated[Size, Field(description="validations at equal distances of tokens")] = 10
     validation_records: Annotated[int, Field(ge=0, description="records a validation reads; 0: all")] = 0
+    output_records: Annotated[
+        int, Field(ge=0, description="records whose outputs each validation keeps, for scores at equal cost; 0: none")
+    ] = 0
     records: Annotated[int, Field(ge=0, description="records of the training split that are used; 0: all")] = 0
     frozen: Annotated[bool, Field(description="train the classifier alone, on an encoder that stays as it is")] = False
 
@@ -146,12 +149,12 @@ class Stage(Section):
         swept = speed and (speed.lengths or speed.batches or speed.generation_batches or speed.contexts)
         if self.training.frozen and (self.objective != "classification" or self.start is None):
             raise ValueError("training.frozen needs the objective classification and a start")
-        if speed and self.objective in IN_NATS:
-            raise ValueError(f"a stage of {self.objective} has no bits per byte to reach; remove its speed")
-        if self.family == "masked_encoder" and swept:
-            raise ValueError(
-                "speed of a masked_encoder is timed on its own batches alone; remove its lists under speed"
-            )
+        if self.targets and self.objective in IN_NATS:
+            raise ValueError(f"a stage of {self.objective} has no bits per byte to reach; remove its targets")
+        if self.training.output_records and self.objective in ("language_model", "masked"):
+            raise ValueError(f"{self.objective} has no outputs; remove training.output_records")
+        if swept and (self.family == "masked_encoder" or self.objective == "answers"):
+            raise ValueError(f"{self.objective} is timed on its own batches alone; remove the lists under speed")
         if speed and (missing := set(speed.architectures) - set(self.architectures)):
             raise ValueError(f"speed.architectures has {', '.join(sorted(missing))}, which the stage does not train")
         if (self.tuning is None) == (self.tuned_as is None):

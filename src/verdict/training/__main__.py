@@ -1,7 +1,7 @@
 """``python -m verdict.training``: train models, one after another.
 
 Takes data/tokens/{task}, the tuned settings and, for runs that begin with others, the folder of those; leaves in each
-run's folder model.safetensors, model.json, history.jsonl and metrics.json. Goes on from each run's
+run's folder model.safetensors, model.json, history.jsonl, validation.jsonl and metrics.json. Goes on from each run's
 checkpoint.safetensors, if there is one of the same settings; they are removed when all runs are whole, so that none is
 trained twice.
 """

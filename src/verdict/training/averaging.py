@@ -5,6 +5,9 @@ the end alone and make every earlier point of the learning curve unfair. This av
 tenth of the steps so far and knows no last step, gives every point of the curve the benefit of a decay.
 """
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -25,11 +28,20 @@ class Average:
         torch._foreach_lerp_(self.values, self.parameters, (ETA + 1.0) / (step + ETA))
 
     def swap(self) -> None:
-        """Exchange the parameters and the average (for evaluation; call again to return)."""
+        """Exchange the parameters and the average."""
         for parameter, value in zip(self.parameters, self.values, strict=True):
             kept = parameter.clone()
             parameter.copy_(value)
             value.copy_(kept)
+
+    @contextlib.contextmanager
+    def swapped(self) -> Iterator[None]:
+        """Within it the parameters are the average."""
+        self.swap()
+        try:
+            yield
+        finally:
+            self.swap()
 
     def keep(self) -> None:
         """Remember the average as it is, which has been found good."""

@@ -34,6 +34,11 @@ def spread(count: int, records: int) -> np.ndarray:
     return np.arange(records) * count // records if 0 < records < count else np.arange(count)
 
 
+def move(batch: Batch, device: torch.device) -> Batch:
+    """The batch on a device."""
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+
+
 def pad(rows: list[np.ndarray]) -> Tensor:
     """Right-pad rows of pieces: [B, longest] int64."""
     padded = np.full((len(rows), max(map(len, rows))), bpe.PAD, dtype=np.int64)
@@ -216,7 +221,7 @@ class EqualLengths:
 
 
 def answers(text: Records, right: np.ndarray, where: np.ndarray, batch_tokens: int) -> EqualLengths:
-    """Batches of ``tokens`` [B, T], ``where`` [B, T] bool (an answer is asked there) and ``truth`` [M].
+    """Batches of ``tokens`` [B, T], ``where`` [B, T] bool (an answer is asked there), ``truth`` [M] and ``index`` [B].
 
     ``right`` and ``where`` are as long as the text's pieces; the answer at a position may be no piece of the text.
     """
@@ -229,6 +234,7 @@ def answers(text: Records, right: np.ndarray, where: np.ndarray, batch_tokens: i
             "tokens": torch.from_numpy(text.pieces[pieces].astype(np.int64)),
             "where": torch.from_numpy(asked),
             "truth": torch.from_numpy(right[pieces][asked].astype(np.int64)),
+            "index": torch.from_numpy(np.asarray(index)),
         }
 
     return EqualLengths(lengths, batch_tokens, collate)

@@ -35,6 +35,8 @@ class Progress:
     #: the step at which the loss was no longer finite; 0 while it is
     diverged: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
+    #: what the model of each validation said to the questions, in their order; nothing where none are asked
+    outputs: list[list[str]] = field(default_factory=list)
     #: since the last validation: loss, predictions, gradient norms, clipped steps (all summed), steps
     tally: Tensor = field(default_factory=lambda: torch.zeros(5, dtype=torch.float64))
 

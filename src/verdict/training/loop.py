@@ -19,15 +19,22 @@ from verdict.device import autocast, peak_memory
 from verdict.models.families import Model
 from verdict.training import checkpoint
 from verdict.training.averaging import Average
-from verdict.training.batches import Batch, Source
+from verdict.training.batches import Batch, Source, move
 from verdict.training.checkpoint import Progress
 from verdict.training.objectives import OBJECTIVES, Cost, training_flops
+from verdict.training.outputs import Questions
 from verdict.training.settings import Job, Training
 
 #: seconds between progress lines
 PROGRESS_EVERY = 10.0
 #: seconds between checkpoints, at least
 CHECKPOINT_EVERY = 20.0
+
+
+def freeze(model: Model) -> None:
+    """Leave the classifier alone to be trained."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = name.startswith("classifier.")
 
 
 def make_optimizer(model: Model, training: Training) -> torch.optim.AdamW:
@@ -37,11 +44,6 @@ def make_optimizer(model: Model, training: Training) -> torch.optim.AdamW:
     kept = [p for name, p in named if p.ndim < 2 or name.startswith("embedding.")]
     groups = [{"params": decayed, "weight_decay": training.weight_decay}, {"params": kept, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=training.learning_rate, betas=(0.9, 0.98), eps=1e-9, fused=True)
-
-
-def move(batch: Batch, device: torch.device) -> Batch:
-    """The batch on a device."""
-    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
 
 
 def train_step(
@@ -114,19 +116,21 @@ def train(
     precision: str,
     folder: Path,
     start_from: str = "",
+    questions: Questions | None = None,
 ) -> Progress:
     """Train ``model`` in place and leave in it the averaged weights that were best on validation (which need not be the
     last ones, where a text is seen many times); resumes from ``folder``'s checkpoint, if any.
 
     The checkpoint stays, also of a finished run: whoever has written the results removes it. ``start_from``: a
     fingerprint of data, code and the weights the run begins with, so that a checkpoint of others is not taken up.
+    ``questions``: what the model of each validation is asked besides (``Progress.outputs``).
     Raises ``StoppedError`` after SIGTERM.
 
     A run whose loss or gradient is no longer finite ends at that step (``Progress.diverged``): its model is the best of
     those validated before, or the untrained one, and its learning curve goes on level to the end of the budget, for
     more of the same would bring nothing better. Points of that level part have no training loss and no gradient.
     """
-    run = _Run(job, model, validation, piece_bytes, precision, folder / checkpoint.NAME, start_from)
+    run = _Run(job, model, validation, piece_bytes, precision, folder / checkpoint.NAME, start_from, questions)
     now, settings = run.now, job.training
     model.train()
     with _stop_request() as run.stopped:
@@ -180,9 +184,11 @@ class _Run:
         precision: str,
         saved: Path,
         start_from: str,
+        questions: Questions | None,
     ) -> None:
         self.job, self.settings, self.model, self.precision, self.saved = job, job.training, model, precision, saved
         self.cost, self.validation, self.piece_bytes = OBJECTIVES[job.objective], validation, piece_bytes
+        self.questions = questions
         self.optimizer = make_optimizer(model, job.training)
         self.average = Average(list(model.parameters()))
         torch.manual_seed(job.seed)
@@ -235,11 +241,13 @@ class _Run:
         with self.clock.held():
             try:
                 valid_loss = self._score(_until(self.stopped, self._validation()))
+                outputs = self._ask() if math.isfinite(valid_loss) else []
             except _BrokenOffError:
                 self.stop()
         if not math.isfinite(valid_loss):
             self._give_up()
             return
+        now.outputs.append(outputs)
         if not now.history or valid_loss < lowest(now.history):
             self.average.keep()
         loss, predicted, norm, clipped, steps = now.tally.tolist()
@@ -295,11 +303,15 @@ class _Run:
 
     def _score(self, batches: Iterator[Batch]) -> float:
         """The loss of the averaged weights."""
-        self.average.swap()
-        try:
+        with self.average.swapped():
             return loss_of(evaluate(self.model, batches, self.cost, self.piece_bytes))
-        finally:
-            self.average.swap()
+
+    def _ask(self) -> list[str]:
+        """What the averaged weights say to the questions, if there are any."""
+        if self.questions is None:
+            return []
+        with self.average.swapped():
+            return self.questions.outputs(self.model, _until(self.stopped, self.questions.batches()))
 
     def _give_up(self) -> None:
         """End a run that diverged: with the best model validated, and a curve that is level at its loss."""
@@ -307,10 +319,19 @@ class _Run:
         now.diverged = now.step
         self.average.restore()
         with self.clock.held():
-            valid_loss = lowest(now.history) if now.history else self._score(self._validation())
+            if now.history:
+                valid_loss = lowest(now.history)
+                outputs = next(
+                    said
+                    for said, point in zip(now.outputs, now.history, strict=True)
+                    if point["valid_loss"] == valid_loss
+                )
+            else:
+                valid_loss, outputs = self._score(self._validation()), self._ask()
         _say(f"{self.job.name}: the loss is no longer finite at step {now.step}; the best model before that is kept")
         for mark in range(len(now.history) + 1, self.settings.validations + 1):
             tokens = math.ceil(mark * self.every)
+            now.outputs.append(outputs)
             now.history.append(
                 {
                     "step": now.step,

@@ -2,9 +2,10 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,7 +22,8 @@ from verdict.tokens.arrays import load_array
 from verdict.training import checkpoint, store
 from verdict.training.batches import open_split
 from verdict.training.checkpoint import Progress
-from verdict.training.loop import lowest, train
+from verdict.training.loop import freeze, lowest, train
+from verdict.training.outputs import OUTPUTS, Questions, questions
 from verdict.training.settings import IN_NATS, Job
 
 
@@ -33,6 +35,7 @@ class Trained:
     inner: list[InnerWidths]
     progress: Progress
     device: torch.device
+    questions: Questions | None
 
 
 def fit(job: Job, tokens: Path, folder: Path, start: Path | None = None) -> Trained:
@@ -49,7 +52,7 @@ def fit(job: Job, tokens: Path, folder: Path, start: Path | None = None) -> Trai
         _begin_with(model, start)
     model.to(device)
     if job.training.frozen:
-        _freeze(model)
+        freeze(model)
     piece_bytes = torch.from_numpy(load_array(tokens / "piece_bytes.npy")).to(device)
     data = open_split(tokens, job.objective, "train", job.training, shape.vocabulary, job.training.records, job.seed)
     validation = open_split(tokens, job.objective, "valid", job.training, shape.vocabulary)
@@ -61,8 +64,9 @@ def fit(job: Job, tokens: Path, folder: Path, start: Path | None = None) -> Trai
     code = code_digest("verdict.training.runs", mixer_class(job.architecture.mixer).__module__)
     begun_with = " ".join([code, *map(sha256, files)])
     folder.mkdir(parents=True, exist_ok=True)
-    progress = train(job, model, data, validation, piece_bytes, precision, folder, begun_with)
-    return Trained(model, inner, progress, device)
+    asked = questions(job, tokens, device)
+    progress = train(job, model, data, validation, piece_bytes, precision, folder, begun_with, asked)
+    return Trained(model, inner, progress, device, asked)
 
 
 def run(job: Job, tokens: Path, out: Path, start: Path | None = None) -> None:
@@ -75,6 +79,7 @@ def run(job: Job, tokens: Path, out: Path, start: Path | None = None) -> None:
     done, parts = trained.progress, count(trained.model)
     store.save(out, trained.model, job.architecture, trained.inner)
     write_text(out / "history.jsonl", "".join(json.dumps(point) + "\n" for point in done.history))
+    write_text(out / OUTPUTS, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in _said(trained)))
     report.common["device"] = device_name(trained.device)
     report.add(value=lowest(done.history), better="lower", **validation_metric(job))
     report.add("train_tokens", done.tokens, "token", "neither")
@@ -87,6 +92,14 @@ def run(job: Job, tokens: Path, out: Path, start: Path | None = None) -> None:
     report.add("parameters_nonembedding", parts["nonembedding"], "parameter", "neither")
     report.add("parameters_total", parts["total"], "parameter", "neither")
     report.write(out / "metrics.json")
+
+
+def _said(trained: Trained) -> Iterator[dict[str, Any]]:
+    """Each question with its reference and what the model of each validation said to it."""
+    references = trained.questions.references if trained.questions else {}
+    for place, (number, reference) in enumerate(references.items()):
+        said = [outputs[place] for outputs in trained.progress.outputs]
+        yield {"record": number, "reference": reference, "outputs": said}
 
 
 def run_all(jobs: Sequence[Job], tokens: Path, runs: Path, start: str | None) -> None:
@@ -123,9 +136,3 @@ def _begin_with(model: torch.nn.Module, start: Path) -> None:
     if own != {name: value.shape for name, value in weights.items() if not name.startswith("classifier.")}:
         raise UserError(f"the model in {start} is of another shape; remove {start} and run again")
     model.load_state_dict({name: value for name, value in weights.items() if name in own}, strict=False)
-
-
-def _freeze(model: Model) -> None:
-    """Leave the classifier alone to be trained."""
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad = name.startswith("classifier.")

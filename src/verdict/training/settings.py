@@ -34,6 +34,8 @@ class Training:
     validations: int = 10
     #: records of the validation split that each validation reads (0: all)
     validation_records: int = 0
+    #: records of the validation split whose outputs are kept at each validation, for scores at equal cost (0: none)
+    output_records: int = 0
     #: records of the training split that are used (0: all)
     records: int = 0
     #: train the classifier alone, on an encoder that stays as it is (a probe)
