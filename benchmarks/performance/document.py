@@ -1,41 +1,61 @@
 """``python -m benchmarks.performance.document bench docs``: put a run's figures into the documentation.
 
 ``docs/performance/`` gets the rows, what they were measured on, and the roofline; the places of ``docs/performance.md``
-are filled.
+are filled. Of several runs the sections of a later one take the place of those of the ones before, and it is told which
+those are: whoever has changed one thing need not measure all others anew.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.performance.__main__ import follows
 from benchmarks.performance.figures import figures, setting
 from benchmarks.performance.floor import roofline
-from benchmarks.performance.table import Store, frame, read
+from benchmarks.performance.table import Row, Store, frame, read
 from benchmarks.places import renewed
 from verdict.errors import UserError, run_command
 from verdict.files import read_json, replacing, write_json, write_text
 
 
+def joined(folders: Sequence[Path]) -> tuple[list[Row], list[dict[str, Any]]]:
+    """The rows of runs, and what each was measured on, with its ``sections`` that count."""
+    latest: dict[str, tuple[Path, list[Row]]] = {}
+    for folder in folders:
+        if not (folder / "run.json").exists():
+            raise UserError(f"{folder} holds no figures; write the folder that `make bench` left")
+        rows = Store(folder).rows()
+        for section in dict.fromkeys(one.section for one in rows):
+            latest[section] = folder, [one for one in rows if one.section == section]
+    rows = [one for _, some in latest.values() for one in some]
+    told = [
+        {**read_json(folder / "run.json"), "sections": [name for name, (where, _) in latest.items() if where == folder]}
+        for folder in folders
+    ]
+    return [*rows, *follows(rows)], told
+
+
 def blocks(folder: Path) -> dict[str, str]:
     """What the figures in a folder of the documentation say, by the name of the place; ``setting``: of what."""
     told = figures(read(folder / "performance.parquet"))
-    return {"setting": f"{setting(read_json(folder / 'run.json'))}.", **told}
+    first, *later = read_json(folder / "run.json")["runs"]
+    settings = [f"{setting(first)}.", *(f"{', '.join(one['sections'])}: {setting(one)}." for one in later)]
+    return {"setting": "\n\n".join(settings), **told}
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.performance.document", description=__doc__)
-    parser.add_argument("run", type=Path, help="folder that `make bench` has written")
+    parser.add_argument("runs", type=Path, nargs="+", help="folders that `make bench` has written, the latest last")
     parser.add_argument("docs", type=Path, help="folder of performance.md")
     given = parser.parse_args()
-    if not (given.run / "run.json").exists():
-        raise UserError(f"{given.run} holds no figures; write the folder that `make bench` left")
     folder = given.docs / "performance"
     folder.mkdir(exist_ok=True)
-    rows = Store(given.run, follows).rows()
+    rows, runs = joined(given.runs)
     with replacing(folder / "performance.parquet") as aside:
         frame(rows).write_parquet(aside)
-    write_json(folder / "run.json", read_json(given.run / "run.json"))
+    write_json(folder / "run.json", {"runs": runs})
     if picture := roofline(rows):
         picture.save(folder / "roofline.svg")
     page = given.docs / "performance.md"

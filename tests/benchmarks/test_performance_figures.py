@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from benchmarks import places
-from benchmarks.performance import document, table
+from benchmarks.performance import document, table, whole
 from benchmarks.performance.figures import figures, grid, told
 from benchmarks.performance.table import Row
 from verdict.errors import UserError
+from verdict.files import write_json
+from verdict.job import TOOK
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -84,6 +86,34 @@ def test_the_documentation_says_what_the_kept_rows_say():
     page = (DOCS / "performance.md").read_text(encoding="utf-8")
     assert len(places.PLACE.findall(page)) > 5
     assert places.renewed(page, document.blocks(DOCS / "performance")) == page
+
+
+def test_of_several_runs_the_later_sections_count(tmp_path: Path):
+    for name, sections in (("one", ("around", "whole")), ("two", ("whole",))):
+        store = table.Store(tmp_path / name)
+        for section in sections:
+            store.add(section, "part", [Row(section, "m", f"{section} of {name}", "x", 1.0, "s")])
+        write_json(tmp_path / name / "run.json", {"commit": name})
+    rows, told = document.joined([tmp_path / "one", tmp_path / "two"])
+    assert {one.contestant for one in rows} == {"around of one", "whole of two"}
+    assert told == [{"commit": "one", "sections": ["around"]}, {"commit": "two", "sections": ["whole"]}]
+    with pytest.raises(UserError, match="holds no figures"):
+        document.joined([tmp_path / "three"])
+
+
+def test_what_jobs_say_they_took_is_read_from_their_logs():
+    line = TOOK.format
+    logs = [
+        "translation/lstm/s0: 100 %", line(module="verdict.training", seconds=10.04, busy=9.96, peak=812.4),
+        line(module="verdict.measure.speed", seconds=5.0, busy=8.0, peak=2048.0), "verdict.page took its time",
+        line(module="verdict.page", seconds=2.0, busy=3.0, peak=300.0),
+    ]  # fmt: skip
+    jobs = whole.took("\n".join(logs))
+    assert [(job.module, job.seconds, job.busy, job.peak) for job in jobs] == [
+        ("verdict.training", 10.0, 10.0, 812), ("verdict.measure.speed", 5.0, 8.0, 2048), ("verdict.page", 2.0, 3.0, 300),
+    ]  # fmt: skip
+    # the page is neither training nor measuring, and a timing has the machine to itself
+    assert whole.inside(jobs, cores=2) == 10 + 2 * 5
 
 
 def test_rows_come_back_from_the_table_that_was_written(tmp_path: Path):
