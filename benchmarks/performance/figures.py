@@ -148,8 +148,18 @@ def _bounds(rows: Sequence[Row]) -> str:
     spent = [
         replace(one, contestant=f"spent in {one.contestant}") for one in _of(rows, profile.SECTION, "share of the step")
     ]
-    return grid(
-        [*first, *spent], lambda one: one.contestant, lambda one: f"{one.model}, {one.width}, {one.precision}", "of"
+    found = [*first, *spent]
+    return _joined(
+        (
+            f"{family}, {length} pieces a row",
+            grid(
+                [one for one in found if (_family(one), one.length) == (family, length)],
+                lambda one: one.contestant,
+                lambda one: f"{_ours(one)}, {one.width}, {one.precision}",
+                "of",
+            ),
+        )
+        for family, length in dict.fromkeys((_family(one), one.length) for one in found)
     )
 
 

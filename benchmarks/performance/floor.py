@@ -16,8 +16,10 @@ from benchmarks.performance import peak
 from benchmarks.performance.profile import PRODUCTS, SECTION, WHOLE
 from benchmarks.performance.table import Row, row
 
-#: who did it: precision, width, architecture
-Key = tuple[str | None, int | None, str]
+#: whose step: precision, width, length, family and architecture
+Key = tuple[str | None, int | None, int | None, str]
+#: the family whose steps the picture shows
+SHOWN = "language_model"
 
 
 def _rates(rows: Sequence[Row]) -> tuple[dict[str | None, float], dict[str, float]]:
@@ -31,7 +33,7 @@ def _profiles(rows: Sequence[Row]) -> dict[Key, list[Row]]:
     found: dict[Key, list[Row]] = defaultdict(list)
     for one in rows:
         if one.section == SECTION:
-            found[one.precision, one.width, one.model].append(one)
+            found[one.precision, one.width, one.length, one.model].append(one)
     return found
 
 
@@ -40,7 +42,7 @@ def floors(rows: Sequence[Row]) -> list[Row]:
     products by themselves are; empty where the machine's rates or the profile are not measured."""
     peaks, bandwidths = _rates(rows)
     found = []
-    for (precision, _, name), told in _profiles(rows).items():
+    for (precision, _, _, name), told in _profiles(rows).items():
         if precision not in peaks or not bandwidths:
             continue
         columns: dict[str, Any] = {
@@ -68,10 +70,14 @@ def floors(rows: Sequence[Row]) -> list[Row]:
 
 
 def roofline(rows: Sequence[Row]) -> alt.LayerChart | None:
-    """Each step at its FLOPs per byte and FLOPs per second, below the roofs of the machine; None without both."""
+    """Each step of a language model at its FLOPs per byte and FLOPs per second, below the roofs of the machine; None
+    without both."""
     peaks, bandwidths = _rates(rows)
     steps = []
-    for (precision, width, name), told in _profiles(rows).items():
+    for (precision, width, length, name), told in _profiles(rows).items():
+        family, architecture = name.split(": ")
+        if family != SHOWN:
+            continue
         total = {
             metric: sum(one.value for one in told if one.metric == metric)
             for metric in ("FLOPs per step", "bytes per step")
@@ -81,8 +87,8 @@ def roofline(rows: Sequence[Row]) -> alt.LayerChart | None:
             {
                 "intensity": total["FLOPs per step"] / total["bytes per step"],
                 "rate": total["FLOPs per step"] / seconds,
-                "architecture": name,
-                "at": f"{precision}, width {width}",
+                "architecture": architecture,
+                "at": f"{precision}, {width} × {length}",
             }
         )
     if not steps or not peaks or not bandwidths:
@@ -104,6 +110,6 @@ def roofline(rows: Sequence[Row]) -> alt.LayerChart | None:
     )  # fmt: skip
     points = alt.Chart(alt.Data(values=steps)).mark_point(filled=True, size=90, opacity=1).encode(
         x=x, y=y, color=alt.Color("architecture:N", title="training step of"),
-        shape=alt.Shape("at:N", title="precision, width"),
+        shape=alt.Shape("at:N", title="precision, width × length"),
     )  # fmt: skip
     return (lines + points).properties(width=480, height=320, background="white")

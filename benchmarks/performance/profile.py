@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 from statistics import median
 
 import torch
@@ -11,7 +12,7 @@ from torch.profiler import ProfilerActivity
 
 from benchmarks.performance import operators, sizes
 from benchmarks.performance.contest import Built, tell
-from benchmarks.performance.plan import PRECISIONS, Plan
+from benchmarks.performance.plan import FAMILIES, PRECISIONS, Plan
 from benchmarks.performance.sizes import OURS, Size
 from benchmarks.performance.table import Row, row
 
@@ -34,11 +35,10 @@ PRODUCTS = "its matrix products by themselves"
 
 
 def parts(plan: Plan) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
-    """One width and precision each."""
-    for width in plan.widths:
-        for precision in PRECISIONS:
-            size = plan.size("language_model", width, plan.profiled_length)
-            yield f"{width}-{precision}", partial(shares, size, precision, plan)
+    """One family, width, length and precision each."""
+    for family, width, length, precision in product(FAMILIES, plan.widths, plan.profiled_lengths, PRECISIONS):
+        size = plan.size(family, width, length)
+        yield f"{family}-{width}-{length}-{precision}", partial(shares, size, precision, plan)
 
 
 def kind_of(operator: str) -> str:
@@ -76,7 +76,7 @@ def shares(size: Size, precision: str, plan: Plan) -> list[Row]:
     found = []
     for name in OURS:
         told = tell(profiled, name, size, precision, threads=plan.threads)
-        mine = partial(row, SECTION, name, **columns)
+        mine = partial(row, SECTION, f"{size.family}: {name}", **columns)
         whole = sum(told["seconds"].values())
         found += [
             mine(kind, "share of the step", [value / whole], "share")

@@ -248,17 +248,17 @@ def test_work_of_an_operator_is_counted_once_and_views_are_free():
 
 def profiles() -> list[Row]:
     """A step of 1 s: a kind bound by its FLOPs, one bound by its bytes."""
-    at: dict[str, Any] = {"precision": "fp32", "width": 8}
+    at: dict[str, Any] = {"precision": "fp32", "width": 8, "length": 16}
     return [
         Row("peak", "matrix product", "best of all", "FLOPs per second", 200.0, "FLOP/s", precision="fp32"),
         Row("peak", "copy", "memory", "bytes per second", 10.0, "B/s"),
         Row("peak", "copy", "third cache", "bytes per second", 20.0, "B/s"),
-        Row("profile", "lstm", profile.WHOLE, "seconds per step", 1.0, "s", **at),
-        Row("profile", "lstm", profile.PRODUCTS, "seconds per step", 0.75, "s", **at),
-        Row("profile", "lstm", "matrix products", "FLOPs per step", 100.0, "FLOP", **at),
-        Row("profile", "lstm", "matrix products", "bytes per step", 2.0, "B", note="memory", **at),
-        Row("profile", "lstm", "norms", "bytes per step", 1.0, "B", note="memory", **at),
-        Row("profile", "lstm", "norms", "bytes per step", 2.0, "B", note="third cache", **at),
+        Row("profile", "language_model: lstm", profile.WHOLE, "seconds per step", 1.0, "s", **at),
+        Row("profile", "language_model: lstm", profile.PRODUCTS, "seconds per step", 0.75, "s", **at),
+        Row("profile", "language_model: lstm", "matrix products", "FLOPs per step", 100.0, "FLOP", **at),
+        Row("profile", "language_model: lstm", "matrix products", "bytes per step", 2.0, "B", note="memory", **at),
+        Row("profile", "language_model: lstm", "norms", "bytes per step", 1.0, "B", note="memory", **at),
+        Row("profile", "language_model: lstm", "norms", "bytes per step", 2.0, "B", note="third cache", **at),
     ]
 
 
@@ -278,11 +278,13 @@ def test_roofline_shows_each_step_below_the_roofs(tmp_path: Path):
     chart = floor.roofline(profiles())
     assert chart is not None
     roofs, steps = (layer["data"]["values"] for layer in chart.to_dict()["layer"])
-    assert steps == [{"intensity": 20.0, "rate": 100.0, "architecture": "lstm", "at": "fp32, width 8"}]
+    assert steps == [{"intensity": 20.0, "rate": 100.0, "architecture": "lstm", "at": "fp32, 8 × 16"}]
     assert max(one["rate"] for one in roofs) == 200.0
     chart.save(tmp_path / "roofline.svg")
     assert "<svg" in (tmp_path / "roofline.svg").read_text(encoding="utf-8")
     assert floor.roofline(profiles()[:3]) is None
+    others = [replace(one, model=one.model.replace("language_model", "masked_encoder")) for one in profiles()]
+    assert floor.roofline(others) is None
 
 
 def test_utilisation_is_read_against_the_best_product_of_the_same_precision():

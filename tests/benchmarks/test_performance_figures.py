@@ -110,8 +110,10 @@ def test_what_jobs_say_they_took_is_read_from_their_logs():
     ]  # fmt: skip
     jobs = whole.took("\n".join(logs))
     assert [(job.module, job.seconds, job.busy, job.peak) for job in jobs] == [
-        ("verdict.training", 10.0, 10.0, 812), ("verdict.measure.speed", 5.0, 8.0, 2048), ("verdict.page", 2.0, 3.0, 300),
-    ]  # fmt: skip
+        ("verdict.training", 10.0, 10.0, 812),
+        ("verdict.measure.speed", 5.0, 8.0, 2048),
+        ("verdict.page", 2.0, 3.0, 300),
+    ]
     # the page is neither training nor measuring, and a timing has the machine to itself
     assert whole.inside(jobs, cores=2) == 10 + 2 * 5
 
