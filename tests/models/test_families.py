@@ -11,6 +11,7 @@ from tiny import ARCHITECTURES, FAMILIES, model, pieces
 from verdict.device import fp32_products, medium_is_exact, multiplies_bf16
 from verdict.models import families
 from verdict.models.families import EncoderDecoder, InnerWidths, Model, build, reorder
+from verdict.models.mixers import attention
 from verdict.models.settings import Shape
 from verdict.models.sizes import solve
 
@@ -201,19 +202,34 @@ def test_every_source_piece_is_heard_by_the_decoder(architecture: str):
 
 
 @EVERY
+@pytest.mark.parametrize("room", [1, 2, 64])
 @torch.inference_mode()
-def test_reordering_a_state_is_decoding_the_reordered_rows(architecture: str):
-    made, order = model(architecture, "encoder_decoder"), torch.tensor([2, 0, 0, 1])
-    source, tokens, after = pieces(3, 7), pieces(3, 3, seed=1), pieces(4, 2, seed=2)
+def test_reordering_a_state_is_decoding_the_reordered_rows(
+    monkeypatch: pytest.MonkeyPatch, architecture: str, room: int
+):
+    monkeypatch.setattr(attention, "ROOM", room)
+    made, source = model(architecture, "encoder_decoder"), pieces(3, 7)
+    tokens, after = pieces(6, 3, seed=1), pieces(6, 4)
+    twice, order = torch.tensor([0, 0, 1, 1, 2, 2]), torch.tensor([1, 1, 2, 3, 5, 4])
+    # two rows for each source, which is kept once, as for the beams of a search
+    beams = reorder(made.start(source, LENGTHS, 5), twice)
+    # and for comparison a source for each row
+    plain = made.start(source[twice], LENGTHS[twice], 5)
+    for t in range(3):
+        _, beams = made.step(tokens[:, t], beams)
+        _, plain = made.step(tokens[order, t], plain)
+    torch.testing.assert_close(steps(made, reorder(beams, order), after), steps(made, plain, after), rtol=0, atol=1e-5)
 
-    def begun(rows: torch.Tensor) -> object:
-        decoding = made.start(source[rows], LENGTHS[rows], 5)
-        for t in range(3):
-            _, decoding = made.step(tokens[rows, t], decoding)
-        return decoding
 
-    moved = reorder(begun(torch.arange(3)), order)
-    torch.testing.assert_close(steps(made, moved, after), steps(made, begun(order), after), rtol=0, atol=1e-5)
+@torch.inference_mode()
+def test_taking_rows_of_a_cache_copies_what_is_filled():
+    made = model("transformer", "language_model")
+    decoding = made.start(2, 10 * attention.ROOM)
+    for _ in range(3):
+        _, decoding = made.step(pieces(2), decoding)
+    taken = reorder(decoding, torch.tensor([1, 0, 1])).states[0]
+    assert taken.keys.shape[:3] == (3, decoding.states[0].keys.shape[1], attention.ROOM)
+    assert taken.length == 3
 
 
 @EVERY

@@ -85,6 +85,10 @@ class Block(nn.Module):
         return self._after_mixer(x, self.mixer(self.norms["mixer"](x), lengths, summary), memory)
 
     def step(self, x: Tensor, state: Any, memory: Memory | None = None) -> tuple[Tensor, Any]:
-        """x [B, D] and the mixer's state -> [B, D] and the next state."""
+        """x [B, D] and the mixer's state -> [B, D] and the next state.
+
+        A memory of fewer rows serves B / its rows neighbouring rows of x each, as if they were positions.
+        """
         mixed, state = self.mixer.step(self.norms["mixer"](x), state)
-        return self._after_mixer(x[:, None], mixed[:, None], memory)[:, 0], state
+        together = (x.shape[0] if memory is None else memory.mask.shape[0], -1, x.shape[1])
+        return self._after_mixer(x.reshape(together), mixed.reshape(together), memory).flatten(0, 1), state

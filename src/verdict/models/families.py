@@ -31,7 +31,11 @@ _GIVEN = ("width", "inner", "causal", "summary")
 
 
 class Decoding(NamedTuple):
-    """Everything a step needs: one mixer state and, with a source, one memory per block. Rows are in dimension 0."""
+    """Everything a step needs: one mixer state and, with a source, one memory per block.
+
+    Rows are in dimension 0. A row of a memory serves as many neighbouring rows of the states as there are for each:
+    the beams of a search hear one source.
+    """
 
     states: list[Any]
     memories: list[Memory | None]
@@ -265,9 +269,15 @@ def map_tensors(nest: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return nest
 
 
-def reorder(decoding: Any, rows: Tensor) -> Any:
-    """Take the given rows (dimension 0) of every tensor of a decoding."""
-    return map_tensors(decoding, lambda tensor: tensor.index_select(0, rows))
+def reorder(decoding: Decoding, rows: Tensor) -> Decoding:
+    """Take the given rows of every state; each source is to serve as many of them as the others, in its old place."""
+
+    def taken(state: Any) -> Any:
+        if hasattr(state, "taken"):
+            return state.taken(rows)
+        return map_tensors(state, lambda tensor: tensor.index_select(0, rows))
+
+    return Decoding([taken(state) for state in decoding.states], decoding.memories)
 
 
 def build(architecture: Architecture, shape: Shape, inner: list[InnerWidths], seed: int | None = None) -> Model:

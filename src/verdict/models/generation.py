@@ -38,24 +38,27 @@ def beam_search(
     scores[:, 0] = 0.0
     lengths = torch.zeros(rows, beams, device=device)
     finished = torch.zeros(rows, beams, dtype=torch.bool, device=device)
-    history = torch.empty(rows, beams, 0, dtype=torch.long, device=device)
-    for taken in range(1, int(limits.max()) + 1):
+    most = int(limits.max())
+    history = torch.full((rows, beams, most), end, device=device)
+    for taken in range(1, most + 1):
         logits, decoding = step(tokens, decoding)
-        vocabulary = logits.shape[-1]
-        logs = logits.float().log_softmax(-1).view(rows, beams, vocabulary)
+        logs, pieces = (one.view(rows, beams, -1) for one in _likeliest(logits, beams))
         # a finished beam has one continuation, which costs nothing and is not counted
-        frozen = torch.full_like(logs[0, 0], float("-inf"))
-        frozen[end] = 0.0
-        logs = torch.where(finished[:, :, None], frozen, logs)
+        logs = logs.masked_fill(finished[:, :, None], float("-inf"))
+        logs[:, :, 0].masked_fill_(finished, 0.0)
+        pieces = pieces.masked_fill(finished[:, :, None], end)
         total = scores[:, :, None] + logs
-        after = torch.where(finished, lengths, torch.full_like(lengths, taken))
+        after = lengths.masked_fill(~finished, taken)
         ranked = total / ((5.0 + after) / 6.0)[:, :, None] ** length_penalty
         index = ranked.view(rows, -1).topk(beams).indices
-        parent, piece = index // vocabulary, index % vocabulary
+        parent, piece = index // pieces.shape[2], pieces.view(rows, -1).gather(1, index)
         scores = total.view(rows, -1).gather(1, index)
         lengths = after.gather(1, parent)
         finished = finished.gather(1, parent) | (piece == end) | (limits[:, None] <= taken)
-        history = torch.cat((history.gather(1, parent[:, :, None].expand(-1, -1, taken - 1)), piece[:, :, None]), 2)
+        if beams > 1:
+            before = history[:, :, : taken - 1]
+            before.copy_(before.gather(1, parent[:, :, None].expand_as(before)))
+        history[:, :, taken - 1] = piece
         if finished.all():
             break
         tokens = piece.flatten()
@@ -66,3 +69,15 @@ def beam_search(
     return [
         row[: row.index(end)] if end in row else row[: int(limit)] for row, limit in zip(chosen, limits, strict=True)
     ]
+
+
+def _likeliest(logits: Tensor, beams: int) -> tuple[Tensor, Tensor]:
+    """Of logits [B·K, V] the log-probabilities of the K (or V) likeliest pieces, and those pieces; no more of one beam
+    can be among the best K of all.
+
+    Of a single beam the likeliest piece is taken whatever it costs: its log-probability is told as 0.
+    """
+    if beams == 1:
+        best = logits.argmax(1, keepdim=True)
+        return torch.zeros_like(best, dtype=torch.float32), best
+    return logits.float().log_softmax(1).topk(min(beams, logits.shape[1]), 1)

@@ -17,6 +17,8 @@ from verdict.models.mixers.base import Mixer
 #: query × key positions up to which written-out products beat torch's fused kernel on a CPU: in bf16, in fp32, and in
 #: causal fp32 where products do not take oneDNN (``device.prepare``), as the fused kernel skips what causality hides
 IN_BF16, IN_FP32, IN_CAUSAL_FP32 = 2048 * 2048, 512 * 512, 64 * 64
+#: positions for which new buffers of taken rows have room at once
+ROOM = 64
 
 
 class Cache(NamedTuple):
@@ -34,6 +36,22 @@ class Cache(NamedTuple):
         self.keys[:, :, now : now + 1] = key
         self.values[:, :, now : now + 1] = value
         return Cache(self.keys, self.values, now + 1)
+
+    def taken(self, rows: Tensor) -> "Cache":
+        """The cache of some rows, with room for the next positions but not for all that are to come: a search takes
+        rows at every step, and what is not filled yet need not be copied."""
+        room = ROOM * (self.length // ROOM + 1)
+        keys, values = (_taken(part, rows, self.length, room) for part in (self.keys, self.values))
+        return Cache(keys, values, self.length)
+
+
+def _taken(buffer: Tensor, rows: Tensor, filled: int, room: int) -> Tensor:
+    """Rows of a buffer [B, N, capacity, E] in a new one of capacity ``room``, of which ``filled`` positions count."""
+    if room <= buffer.shape[2]:
+        return buffer[:, :, :room].index_select(0, rows)
+    made = buffer.new_empty(len(rows), buffer.shape[1], room, buffer.shape[3])
+    made[:, :, :filled] = buffer[:, :, :filled].index_select(0, rows)
+    return made
 
 
 def visible(lengths: Tensor, size: int) -> Tensor:
