@@ -10,6 +10,7 @@ import torch
 from tiny import ARCHITECTURES, pieces
 from torch.utils.flop_counter import FlopCounterMode
 
+from verdict.device import fp32_products
 from verdict.errors import UserError
 from verdict.models.families import build
 from verdict.models.mixers import attention, mixer_class, recurrent
@@ -379,6 +380,20 @@ def test_where_the_path_changes_the_function_does_not(
     part = attend(*(x[:, :, :8] for x in (q, k, v)), causal=causal)
     assert len(ways) == 1
     torch.testing.assert_close(whole[:, :, :8], part, rtol=0, atol=1e-6 if dtype == torch.float32 else 0.02)
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(1, 0), (2, 1)])
+def test_single_queries_are_written_out_where_they_are_many(monkeypatch: pytest.MonkeyPatch, rows: int, expected: int):
+    monkeypatch.setattr(attention, "MANY_SINGLE", 6)
+    levels, way = [], attention.written_out
+    noted = lambda *given: levels.append(torch.get_float32_matmul_precision()) or way(*given)  # noqa: E731
+    monkeypatch.setattr(attention, "written_out", noted)
+    q, k, v = values(rows, 3, 1, 4).float(), values(rows, 3, 9, 4).float(), values(rows, 3, 9, 4, seed=1).float()
+    mask = visible(torch.tensor([5, 9][:rows]), 9)
+    with fp32_products("medium"):
+        found = attend(q, k, v, mask)
+    assert levels == ["highest"] * expected
+    torch.testing.assert_close(found, attention_weights(q, k, mask) @ v, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("causal", [True, False])

@@ -15,7 +15,7 @@ class Memory(NamedTuple):
     """A source as one decoder block sees it."""
 
     projected: tuple[Tensor, Tensor]  # keys and values, each [B, N, S, E]
-    mask: Tensor  # [B, S] bool, true at real positions
+    mask: Tensor | None  # [B, S] bool, true at real positions; None where all are
 
 
 class FeedForward(nn.Module):
@@ -90,5 +90,5 @@ class Block(nn.Module):
         A memory of fewer rows serves B / its rows neighbouring rows of x each, as if they were positions.
         """
         mixed, state = self.mixer.step(self.norms["mixer"](x), state)
-        together = (x.shape[0] if memory is None else memory.mask.shape[0], -1, x.shape[1])
+        together = (x.shape[0] if memory is None else memory.projected[0].shape[0], -1, x.shape[1])
         return self._after_mixer(x.reshape(together), mixed.reshape(together), memory).flatten(0, 1), state

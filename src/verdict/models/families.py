@@ -116,7 +116,7 @@ class Stack(nn.Module):
         for block in self.blocks:
             block.reset_parameters(1.0 / math.sqrt(parts) if block.residual else 1.0)
 
-    def memories(self, encoded: Tensor, mask: Tensor) -> list[Memory | None]:
+    def memories(self, encoded: Tensor, mask: Tensor | None) -> list[Memory | None]:
         """Project encoded [B, S, D] once for every block that attends to it."""
         return [None if b.cross is None else Memory(b.cross.memory(encoded), mask) for b in self.blocks]
 
@@ -218,7 +218,7 @@ class EncoderDecoder(Model):
         """Encode a source once and stand before the first target token."""
         encoded, mask, summary = self.encode(source, lengths)
         states = [block.mixer.initial_state(summary, capacity, summary) for block in self.decoder.blocks]
-        return Decoding(states, self.decoder.memories(encoded, mask))
+        return Decoding(states, self.decoder.memories(encoded, None if mask.all() else mask))
 
     def step(self, tokens: Tensor, decoding: Decoding) -> tuple[Tensor, Decoding]:
         """tokens [B] -> logits [B, V] of the next token."""

@@ -17,6 +17,8 @@ from verdict.models.mixers.base import Mixer
 #: query × key positions up to which written-out products beat torch's fused kernel on a CPU: in bf16, in fp32, and in
 #: causal fp32 where products do not take oneDNN (``device.prepare``), as the fused kernel skips what causality hides
 IN_BF16, IN_FP32, IN_CAUSAL_FP32 = 2048 * 2048, 512 * 512, 64 * 64
+#: rows × heads from which they do for a single query of each, in fp32
+MANY_SINGLE = 32
 #: positions for which new buffers of taken rows have room at once
 ROOM = 64
 
@@ -67,15 +69,22 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: 
     """
     if k.shape[2] == 1 and mask is None:  # all that there is to see
         return v.expand(*q.shape[:3], -1)
-    single = q.shape[2] == 1  # as in generation
-    if q.device.type == "cpu" and not single and q.shape[2] * k.shape[2] <= _better_written_out(q.dtype, causal):
-        return written_out(q, k, v, mask, causal)
+    single = q.shape[2] == 1  # as in generation: too little for oneDNN
     with fp32_products("highest") if single else contextlib.nullcontext():
+        if q.device.type == "cpu" and _better_written_out(q, k, causal):
+            return written_out(q, k, v, mask, causal)
         return F.scaled_dot_product_attention(q, k, v, None if mask is None else mask[:, None, None, :], 0.0, causal)
 
 
-def _better_written_out(dtype: torch.dtype, causal: bool) -> int:
-    """Query × key positions up to which written-out products are the better ones."""
+def _better_written_out(q: Tensor, k: Tensor, causal: bool) -> bool:
+    """Whether written-out products are the better ones on a CPU."""
+    if q.shape[2] == 1:
+        return q.dtype == torch.float32 and q.shape[0] * q.shape[1] >= MANY_SINGLE
+    return q.shape[2] * k.shape[2] <= _most_written_out(q.dtype, causal)
+
+
+def _most_written_out(dtype: torch.dtype, causal: bool) -> int:
+    """Query × key positions up to which they are."""
     if dtype == torch.float32:
         return IN_CAUSAL_FP32 if causal and torch.get_float32_matmul_precision() != "medium" else IN_FP32
     return IN_BF16 if dtype == torch.bfloat16 else 0
@@ -225,13 +234,13 @@ class CrossAttention(nn.Module):
     def memory(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [B, N, S, E] of an encoder's output [B, S, D]; computed once per source."""
         keys, values = self.project_memory(encoded).chunk(2, -1)
-        return self._split(keys), self._split(values)
+        return self._split(keys).contiguous(), self._split(values).contiguous()  # read at every step of generation
 
-    def forward(self, x: Tensor, memory: tuple[Tensor, Tensor], mask: Tensor) -> Tensor:
-        """x [B, T, D], memory from ``memory``, mask [B, S] bool -> [B, T, D]."""
+    def forward(self, x: Tensor, memory: tuple[Tensor, Tensor], mask: Tensor | None) -> Tensor:
+        """x [B, T, D], memory from ``memory``, mask [B, S] bool (None: all is real) -> [B, T, D]."""
         mixed = attend(self._split(self.query(x)), *memory, mask)
         return self.project_out(mixed.transpose(1, 2).flatten(2))
 
-    def activity(self, x: Tensor, memory: tuple[Tensor, Tensor], mask: Tensor) -> dict[str, Tensor]:
+    def activity(self, x: Tensor, memory: tuple[Tensor, Tensor], mask: Tensor | None) -> dict[str, Tensor]:
         """``attention`` [B, N, T, S]: the weights while ``forward`` is given the same arguments."""
         return {"attention": attention_weights(self._split(self.query(x)), memory[0], mask)}
