@@ -59,6 +59,7 @@ def test_comments_docstrings_and_layout_do_not_count(edit: Edit, file: str, old:
         ("training/averaging.py", "ETA = 9.0", "ETA = 8.0"),
         ("training/averaging.py", "(ETA + 1.0)", "(ETA - 1.0)"),
         ("models/block.py", ".relu_()", ".tanh_()"),
+        ("models/generation.py", "beams: int = 1", "beams: int = 2"),  # validations ask the model
         ("models/mixers/attention.py", "heads: int = 4", "heads: int = 2"),
         ("models/mixers/base.py", "takes_summary: ClassVar[bool] = False", "takes_summary: ClassVar[bool] = True"),
         ("tokens/__init__.py", '"""One', 'NEW = 1\n"""One'),
@@ -76,7 +77,6 @@ def test_an_edit_of_code_that_is_used_counts(edit: Edit, file: str, old: str, ne
     ("file", "old", "new"),
     [
         ("models/mixers/lstm.py", "forget_bias: float = 1.0", "forget_bias: float = 2.0"),
-        ("models/generation.py", "beams: int = 1", "beams: int = 2"),
         ("measure/quality.py", "longest_output: int = 48", "longest_output: int = 49"),
         ("court/judge.py", '"""', 'CHANGED = 1\n"""'),
         ("ledger.py", "LONGEST = 6000", "LONGEST = 500"),
