@@ -18,7 +18,7 @@ from verdict.models.mixers.base import Mixer
 #: causal fp32 where products do not take oneDNN (``device.prepare``), as the fused kernel skips what causality hides
 IN_BF16, IN_FP32, IN_CAUSAL_FP32 = 2048 * 2048, 512 * 512, 64 * 64
 #: rows × heads from which they do for a single query of each, in fp32
-MANY_SINGLE = 32
+MANY_SINGLE = 64
 #: positions for which new buffers of taken rows have room at once
 ROOM = 64
 
