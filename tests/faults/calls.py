@@ -30,6 +30,8 @@ class Call:
 
     command: list[str]
     made: list[str]
+    #: those of them in which nothing stands
+    empty: tuple[str, ...] = ()
 
 
 def may_mount() -> bool:
@@ -71,6 +73,7 @@ def calls(world: Path) -> dict[str, Callable[[Path], Call]]:
             module("training", "--jobs", _jobs("lm"), "--tokens", world / "tokens/lm", "--runs", out),
             [f"lm/lstm/s0/{name}" for name in ("model.safetensors", "model.json", "history.jsonl", "validation.jsonl",
                                               "metrics.json")],
+            ("lm/lstm/s0/validation.jsonl",),  # a language model is asked nothing by its validations
         ),
         "baselines": lambda out: Call(
             module("measure.baselines", "--settings",
