@@ -2,7 +2,8 @@
 causal (a language model) and not (a masked encoder); the ways take turns. By itself the fused kernel looks better than
 it is in a model, where its inputs are strided and its gradients come from elsewhere.
 
-Then both for the single queries of generation, over keys and values of several layers, so that they are not in cache.
+Then causal attention written out in blocks of queries, of which each needs no later keys, against all at once. Then
+single queries of generation both ways, over keys and values of several layers, so that they are not in cache.
 
     python -m benchmarks.attention [--threads 2]
 """
@@ -25,22 +26,28 @@ from verdict.models.mixers import attention
 
 #: query × key positions up to which attention is written out: all, and none
 WAYS = {"written out": 1 << 60, "fused": 0}
+#: queries of a block
+BLOCKS = (128, 256, 512)
 ROUNDS = 9
 #: heads of 32 channels, and sets of keys and values that take turns, as those of a model's layers do
 HEADS, CHANNELS, SETS = 4, 32, 8
 
 
-def compared(calls: dict[str, Callable[[], object]]) -> str:
-    """How many times as fast attention written out is, and the 95 % interval."""
+def compared(calls: dict[str, Callable[[], object]]) -> list[str]:
+    """How many times as fast as the last each of the others is, and the 95 % interval."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _, name, taken in rounds(calls, ROUNDS, torch.device("cpu")):
         seconds[name].append(taken)
-    return figures.told(ratios("attention", "written out", "fused", seconds["written out"], seconds["fused"]))
+    *others, last = seconds
+    return [figures.told(ratios("attention", name, last, seconds[name], seconds[last])) for name in others]
 
 
-def stepping(step: Callable[[], object], bound: int) -> None:
-    """One training step with attention written out up to a bound."""
-    with patch.object(attention, "_most_written_out", lambda dtype, causal: bound):
+def stepping(step: Callable[[], object], bound: int, block: int = attention.BLOCK) -> None:
+    """One training step with attention written out up to a bound, causal in such blocks."""
+    with (
+        patch.object(attention, "_most_written_out", lambda dtype, causal: bound),
+        patch.object(attention, "BLOCK", block),
+    ):
         step()
 
 
@@ -51,8 +58,21 @@ def steps() -> Iterator[str]:
         for family in ("language_model", "masked_encoder"):
             for width, length in ((w, n) for w in (128, 256) for n in (32, 64, 128, 256, 512, 1024, 2048)):
                 step = sizes.ours("transformer", Size(family, width, length), precision)[0]["step"]  # type: ignore[arg-type]
-                found = compared({name: partial(stepping, step, bound) for name, bound in WAYS.items()})
+                (found,) = compared({name: partial(stepping, step, bound) for name, bound in WAYS.items()})
                 yield f"| {family} | {precision} | {width} | {length} | {found} |"
+
+
+def blocks() -> Iterator[str]:
+    """The lines of a Markdown table of training steps with causal attention in blocks of queries."""
+    yield f"| precision | width | length | {' | '.join(f'blocks of {n} over one' for n in BLOCKS)} |"
+    yield "|---" * (3 + len(BLOCKS)) + "|"
+    for precision in PRECISIONS:
+        for width, length in ((w, n) for w in (128, 256) for n in (512, 1024, 2048)):
+            step = sizes.ours("transformer", Size("language_model", width, length), precision)[0]["step"]
+            ways = {f"{block}": block for block in BLOCKS} | {"one": length}
+            every = WAYS["written out"]
+            found = compared({name: partial(stepping, step, every, block) for name, block in ways.items()})
+            yield f"| {precision} | {width} | {length} | {' | '.join(found)} |"
 
 
 def singles() -> Iterator[str]:
@@ -63,7 +83,7 @@ def singles() -> Iterator[str]:
         sets = [torch.randn(2, rows, HEADS, positions, CHANNELS).unbind() for _ in range(SETS)]
         written_out = partial(attention.written_out, mask=None, causal=False)
         ways = {"written out": written_out, "fused": F.scaled_dot_product_attention}
-        found = compared({name: partial(answer, way, query, sets) for name, way in ways.items()})
+        (found,) = compared({name: partial(answer, way, query, sets) for name, way in ways.items()})
         yield f"| {rows} | {positions} | {found} |"
 
 
@@ -75,7 +95,7 @@ def answer(way: Callable[..., torch.Tensor], query: torch.Tensor, sets: list[tup
             way(query, keys, values)
 
 
-TABLES = {"steps": steps, "singles": singles}
+TABLES = {"steps": steps, "blocks": blocks, "singles": singles}
 
 
 def main() -> None:

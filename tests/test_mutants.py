@@ -85,8 +85,8 @@ PLANTED = {
     ),
     "the written-out mask is off by one": Planted(
         "models/mixers/attention.py",
-        "hidden = hidden + future.triu_(1)",
-        "hidden = hidden + future.triu_(2)",
+        "raw[:, :, begin:].add_(future.triu_(1))",
+        "raw[:, :, begin:].add_(future.triu_(2))",
         f"{MIXERS}::test_the_written_out_products_are_torchs_fused_attention",
     ),
     "padding is taken for text": Planted(

@@ -356,6 +356,25 @@ def test_the_written_out_products_are_torchs_fused_attention(causal: bool, maske
     torch.testing.assert_close(half.double(), fused, rtol=0, atol=0.05)
 
 
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("block", [1, 3, 7, 256])
+def test_blocks_of_queries_are_the_whole_gradients_included(monkeypatch: pytest.MonkeyPatch, causal: bool, block: int):
+    """What is hidden is added behind autograd's back: the gradients have to be the fused kernel's all the same."""
+    monkeypatch.setattr(attention, "BLOCK", block)
+    given = [values(2, 3, 7, 4, seed=i).requires_grad_() for i in range(3)]
+    mask = None if causal else visible(torch.tensor([7, 4]), 7)
+    fused = torch.nn.functional.scaled_dot_product_attention(
+        *given, None if mask is None else mask[:, None, None, :], 0.0, causal
+    )
+    upstream = values(2, 3, 7, 4, seed=9)
+    found = written_out(*given, mask, causal)
+    torch.testing.assert_close(found, fused, rtol=0, atol=1e-12)
+    for one, other in zip(
+        torch.autograd.grad(found, given, upstream), torch.autograd.grad(fused, given, upstream), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("dtype", "causal", "level", "bound"),
     [

@@ -17,6 +17,8 @@ from verdict.models.mixers.base import Mixer
 #: query × key positions up to which written-out products beat torch's fused kernel on a CPU: in bf16, in fp32, and in
 #: causal fp32 where products do not take oneDNN (``device.prepare``), as the fused kernel skips what causality hides
 IN_BF16, IN_FP32, IN_CAUSAL_FP32 = 2048 * 2048, 512 * 512, 64 * 64
+#: queries that see the same keys at once where they are causal: what follows the last of them is not multiplied
+BLOCK = 256
 #: rows × heads from which they do for a single query of each, in fp32
 MANY_SINGLE = 64
 #: positions for which new buffers of taken rows have room at once
@@ -91,22 +93,31 @@ def _most_written_out(dtype: torch.dtype, causal: bool) -> int:
 
 
 def written_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
-    """``attend`` as two batched products and a softmax."""
+    """``attend`` as batched products and a softmax; causal ones in blocks of queries, which need no later keys."""
+    if not causal or q.shape[2] <= BLOCK:
+        return _products(q, k, v, mask, 0 if causal else None)
+    parts, begin = [], 0
+    for block in q.split(BLOCK, 2):
+        end = begin + block.shape[2]
+        seen = None if mask is None else mask[:, :end]
+        parts.append(_products(block, k[:, :, :end], v[:, :, :end], seen, begin))
+        begin = end
+    return torch.cat(parts, 2)
+
+
+def _products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, begin: int | None) -> Tensor:
+    """Two batched products and a softmax; ``begin``: the first query's position where keys after a query are hidden."""
     rows, heads, length, size = *q.shape[:3], k.shape[2]
     q, k, v = (x.reshape(rows * heads, x.shape[2], x.shape[3]) for x in (q, k, v))
-    scale = 1.0 / math.sqrt(q.shape[-1])
-    if mask is None and not causal:
-        scores = torch.bmm(q * scale, k.transpose(1, 2))
-    else:
-        hidden = torch.zeros((), dtype=q.dtype, device=q.device)
-        if mask is not None:
-            hidden = torch.zeros(rows, 1, size, dtype=q.dtype, device=q.device)
-            hidden = hidden.masked_fill_(~mask[:, None, :], float("-inf"))
-            hidden = hidden.repeat_interleave(heads, 0)
-        if causal:
-            future = torch.full((length, size), float("-inf"), dtype=q.dtype, device=q.device)
-            hidden = hidden + future.triu_(1)
-        scores = torch.baddbmm(hidden.expand(rows * heads, length, size), q, k.transpose(1, 2), alpha=scale)
+    scores = torch.bmm(q * (1.0 / math.sqrt(q.shape[-1])), k.transpose(1, 2))
+    # hidden in place: a constant is added, so gradients pass unchanged and autograd need not know
+    raw = scores.detach()
+    if mask is not None:
+        hidden = torch.zeros(rows, 1, 1, size, dtype=q.dtype, device=q.device)
+        raw.view(rows, heads, length, size).add_(hidden.masked_fill_(~mask[:, None, None, :], float("-inf")))
+    if begin is not None:
+        future = torch.full((length, size - begin), float("-inf"), dtype=q.dtype, device=q.device)
+        raw[:, :, begin:].add_(future.triu_(1))
     return torch.bmm(scores.softmax(-1).to(v.dtype), v).view(rows, heads, length, -1)
 
 
