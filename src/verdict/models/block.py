@@ -68,7 +68,7 @@ class Block(nn.Module):
                 part.reset_parameters(residual_scale)
 
     def _after_mixer(self, x: Tensor, mixed: Tensor, memory: Memory | None) -> Tensor:
-        """x and mixed [B, T, D]."""
+        """x and mixed [B, T, D]; without a memory also [B, D]."""
         mixed = self.dropout(mixed)
         x = x + mixed if self.residual else mixed
         if self.cross is not None:
@@ -90,5 +90,7 @@ class Block(nn.Module):
         A memory of fewer rows serves B / its rows neighbouring rows of x each, as if they were positions.
         """
         mixed, state = self.mixer.step(self.norms["mixer"](x), state)
-        together = (x.shape[0] if memory is None else memory.projected[0].shape[0], -1, x.shape[1])
+        if memory is None:
+            return self._after_mixer(x, mixed, None), state
+        together = (memory.projected[0].shape[0], -1, x.shape[1])
         return self._after_mixer(x.reshape(together), mixed.reshape(together), memory).flatten(0, 1), state

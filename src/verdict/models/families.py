@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from verdict.device import fp32_products
@@ -163,7 +164,7 @@ class Model(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """hidden [..., D] -> [..., V]."""
-        return hidden @ self.embedding.weight.T.to(hidden.dtype)
+        return F.linear(hidden, self.embedding.weight.to(hidden.dtype))
 
     def next(self, decoder: Stack, tokens: Tensor, decoding: Decoding) -> tuple[Tensor, Decoding]:
         """tokens [B] -> logits [B, V] of the next token."""

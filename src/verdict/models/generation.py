@@ -42,23 +42,15 @@ def beam_search(
     history = torch.full((rows, beams, most), end, device=device)
     for taken in range(1, most + 1):
         logits, decoding = step(tokens, decoding)
-        logs, pieces = (one.view(rows, beams, -1) for one in _likeliest(logits, beams))
-        # a finished beam has one continuation, which costs nothing and is not counted
-        logs = logs.masked_fill(finished[:, :, None], float("-inf"))
-        logs[:, :, 0].masked_fill_(finished, 0.0)
-        pieces = pieces.masked_fill(finished[:, :, None], end)
-        total = scores[:, :, None] + logs
-        after = lengths.masked_fill(~finished, taken)
-        ranked = total / ((5.0 + after) / 6.0)[:, :, None] ** length_penalty
-        index = ranked.view(rows, -1).topk(beams).indices
-        parent, piece = index // pieces.shape[2], pieces.view(rows, -1).gather(1, index)
-        scores = total.view(rows, -1).gather(1, index)
-        lengths = after.gather(1, parent)
-        finished = finished.gather(1, parent) | (piece == end) | (limits[:, None] <= taken)
-        if beams > 1:
+        if beams == 1:  # the likeliest piece, whatever it costs
+            piece = logits.argmax(1, keepdim=True).masked_fill_(finished, end)
+        else:
+            parent, piece, scores, lengths = _ranked(logits, scores, lengths, finished, end, taken, length_penalty)
+            finished = finished.gather(1, parent)
             before = history[:, :, : taken - 1]
             before.copy_(before.gather(1, parent[:, :, None].expand_as(before)))
         history[:, :, taken - 1] = piece
+        finished = finished | (piece == end) | (limits[:, None] <= taken)
         if finished.all():
             break
         tokens = piece.flatten()
@@ -71,13 +63,22 @@ def beam_search(
     ]
 
 
-def _likeliest(logits: Tensor, beams: int) -> tuple[Tensor, Tensor]:
-    """Of logits [B·K, V] the log-probabilities of the K (or V) likeliest pieces, and those pieces; no more of one beam
-    can be among the best K of all.
-
-    Of a single beam the likeliest piece is taken whatever it costs: its log-probability is told as 0.
-    """
-    if beams == 1:
-        best = logits.argmax(1, keepdim=True)
-        return torch.zeros_like(best, dtype=torch.float32), best
-    return logits.float().log_softmax(1).topk(min(beams, logits.shape[1]), 1)
+def _ranked(
+    logits: Tensor, scores: Tensor, lengths: Tensor, finished: Tensor, end: int, taken: int, length_penalty: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The best K continuations of each row's beams, given logits [B·K, V] and [B, K] of what the beams are: whose each
+    is, its piece, its score and its length, [B, K] each."""
+    rows, beams = scores.shape
+    # no more than K of one beam can be among the best K of all
+    likeliest = logits.float().log_softmax(1).topk(min(beams, logits.shape[1]), 1)
+    logs, pieces = (one.view(rows, beams, -1) for one in likeliest)
+    # a finished beam has one continuation, which costs nothing and is not counted
+    logs = logs.masked_fill(finished[:, :, None], float("-inf"))
+    logs[:, :, 0].masked_fill_(finished, 0.0)
+    pieces = pieces.masked_fill(finished[:, :, None], end)
+    total = scores[:, :, None] + logs
+    after = lengths.masked_fill(~finished, taken)
+    normed = total / ((5.0 + after) / 6.0)[:, :, None] ** length_penalty
+    index = normed.view(rows, -1).topk(beams).indices
+    parent, piece = index // pieces.shape[2], pieces.view(rows, -1).gather(1, index)
+    return parent, piece, total.view(rows, -1).gather(1, index), after.gather(1, parent)

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from verdict.device import fp32_products
 from verdict.models.mixers.base import Mixer
 
-#: query × key positions up to which written-out products beat torch's fused kernel on a CPU: in bf16, in fp32, and in
-#: causal fp32 where products do not take oneDNN (``device.prepare``), as the fused kernel skips what causality hides
-IN_BF16, IN_FP32, IN_CAUSAL_FP32 = 2048 * 2048, 512 * 512, 64 * 64
+#: query × key positions up to which written-out products beat torch's fused kernel on a CPU
+WRITTEN_OUT = {torch.bfloat16: 2048 * 2048, torch.float32: 512 * 512}
 #: queries that see the same keys at once where they are causal: what follows the last of them is not multiplied
 BLOCK = 256
 #: rows × heads from which they do for a single query of each, in fp32
@@ -37,9 +36,13 @@ class Cache(NamedTuple):
         now = self.length
         if now == self.keys.shape[2]:
             return Cache(torch.cat((self.keys, key), 2), torch.cat((self.values, value), 2), now + 1)
-        self.keys[:, :, now : now + 1] = key
-        self.values[:, :, now : now + 1] = value
+        self.keys.narrow(2, now, 1).copy_(key)
+        self.values.narrow(2, now, 1).copy_(value)
         return Cache(self.keys, self.values, now + 1)
+
+    def filled(self) -> tuple[Tensor, Tensor]:
+        """Keys and values of the positions so far."""
+        return self.keys.narrow(2, 0, self.length), self.values.narrow(2, 0, self.length)
 
     def taken(self, rows: Tensor) -> "Cache":
         """The cache of some rows, with room for the next positions but not for all that are to come: a search takes
@@ -73,23 +76,16 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: 
         return v.expand(*q.shape[:3], -1)
     single = q.shape[2] == 1  # as in generation: too little for oneDNN
     with fp32_products("highest") if single else contextlib.nullcontext():
-        if q.device.type == "cpu" and _better_written_out(q, k, causal):
+        if q.device.type == "cpu" and _better_written_out(q, k):
             return written_out(q, k, v, mask, causal)
         return F.scaled_dot_product_attention(q, k, v, None if mask is None else mask[:, None, None, :], 0.0, causal)
 
 
-def _better_written_out(q: Tensor, k: Tensor, causal: bool) -> bool:
+def _better_written_out(q: Tensor, k: Tensor) -> bool:
     """Whether written-out products are the better ones on a CPU."""
     if q.shape[2] == 1:
         return q.dtype == torch.float32 and q.shape[0] * q.shape[1] >= MANY_SINGLE
-    return q.shape[2] * k.shape[2] <= _most_written_out(q.dtype, causal)
-
-
-def _most_written_out(dtype: torch.dtype, causal: bool) -> int:
-    """Query × key positions up to which they are."""
-    if dtype == torch.float32:
-        return IN_CAUSAL_FP32 if causal and torch.get_float32_matmul_precision() != "medium" else IN_FP32
-    return IN_BF16 if dtype == torch.bfloat16 else 0
+    return q.shape[2] * k.shape[2] <= WRITTEN_OUT.get(q.dtype, 0)
 
 
 def written_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
@@ -131,6 +127,13 @@ def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None = None, causal: 
     return scores.softmax(-1)
 
 
+def _turned(x: Tensor, turns: Tensor) -> Tensor:
+    """Pairs of channels of x [..., E] times the complex numbers ``turns``, which broadcast to [..., E/2]."""
+    wide = x if x.dtype.itemsize >= 4 else x.float()  # as complex numbers: there are none in bf16
+    pairs = torch.view_as_complex(wide.unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * turns).flatten(-2).to(x.dtype)
+
+
 class Rotary(nn.Module):
     """Rotary position embedding: rotates pairs of neighbouring channels by an angle proportional to the position."""
 
@@ -140,21 +143,22 @@ class Rotary(nn.Module):
         self._table: Tensor | None = None
 
     def table(self, size: int, like: Tensor) -> Tensor:
-        """[size, width/2] complex: e to the i times the angle, kept for the largest size seen."""
+        """[at least size, width/2] complex: e to the i times the angle, kept for the largest size seen."""
         if self._table is None or self._table.shape[0] < size or self._table.device != like.device:
             with torch.inference_mode(False):  # a table first needed in a validation serves training afterwards
                 steps = torch.arange(max(size, 256), device=like.device, dtype=torch.float32)
                 channels = torch.arange(0, self.width, 2, device=like.device, dtype=torch.float32)
                 angles = steps[:, None] * self.base ** (-channels / self.width)
                 self._table = torch.polar(torch.ones_like(angles), angles)
-        return self._table[:size]
+        return self._table
 
-    def forward(self, x: Tensor, start: int = 0) -> Tensor:
-        """Rotate x [..., T, E], whose first position is ``start``."""
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # as complex numbers: there are none in bf16
-        pairs = torch.view_as_complex(wide.unflatten(-1, (-1, 2)))
-        turned = pairs * self.table(start + x.shape[-2], x)[start:]
-        return torch.view_as_real(turned).flatten(-2).to(x.dtype, memory_format=torch.contiguous_format)
+    def forward(self, x: Tensor) -> Tensor:
+        """Rotate x [..., T, E] from the first position on."""
+        return _turned(x, self.table(x.shape[-2], x)[: x.shape[-2]]).contiguous()
+
+    def at(self, x: Tensor, position: int) -> Tensor:
+        """Rotate x [..., E], all at one position."""
+        return _turned(x, self.table(position + 1, x)[position])
 
 
 class Attention(Mixer):
@@ -176,11 +180,11 @@ class Attention(Mixer):
             nn.init.xavier_uniform_(part)
         nn.init.xavier_uniform_(self.project_out.weight, gain=residual_scale)
 
-    def heard(self, x: Tensor, start: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-        """x [B, T, D], whose first position is ``start`` -> queries, keys and values, [B, N, T, E] each."""
+    def heard(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x [B, T, D] -> queries, keys and values, [B, N, T, E] each."""
         parts = self.project_in(x).view(*x.shape[:-1], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         turning, (values,) = parts.split((2, 1))  # whose gradients are joined at once
-        queries, keys = self.rotary(turning, start)
+        queries, keys = self.rotary(turning)
         return queries, keys, values
 
     def _mask(self, x: Tensor, lengths: Tensor | None) -> Tensor | None:
@@ -200,12 +204,11 @@ class Attention(Mixer):
         return Cache(x.new_empty(shape), x.new_empty(shape), 0)
 
     def step(self, x: Tensor, state: Cache) -> tuple[Tensor, Cache]:
-        now = state.length
-        q, k, v = self.heard(x[:, None], now)
-        after = state.append(k, v)
-        keys, values = after.keys[:, :, : now + 1], after.values[:, :, : now + 1]
-        mixed = attend(q, keys, values)
-        return self.project_out(mixed.transpose(1, 2).flatten(1)), after
+        # views are most of what a single row's step costs: few of them
+        parts = self.project_in(x).view(x.shape[0], 3, self.heads, 1, -1)
+        query, key = self.rotary.at(parts.narrow(1, 0, 2), state.length).unbind(1)
+        after = state.append(key, parts.select(1, 2))
+        return self.project_out(attend(query, *after.filled()).flatten(1)), after
 
     def written(self, state: Cache) -> list[Tensor]:
         return [part[:, :, state.length - 1] for part in (state.keys, state.values)]
