@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.performance import around, fidelity, generation, growth, packing, peak, profile, training, whole
-from benchmarks.performance.goals import summary
+from benchmarks.performance.goals import misses, summary
 from benchmarks.performance.sizes import OURS
 from benchmarks.performance.table import Row
 from verdict.measure.sweeps import exponent
@@ -23,8 +23,8 @@ def figures(rows: Sequence[Row]) -> dict[str, str]:
     """Markdown by section; a section that was not measured is empty."""
     made = {
         "goals": summary, "peak": _peak, "training": _training, "utilisation": _utilisation, "bounds": _bounds,
-        "generation": _generation, "packing": _packing, "growth": _growth, "fidelity": _fidelity, "around": _around,
-        "whole": _whole,
+        "misses": misses, "generation": _generation, "packing": _packing, "growth": _growth, "fidelity": _fidelity,
+        "around": _around, "whole": _whole,
     }  # fmt: skip
     return {name: make(rows) for name, make in made.items()}
 
@@ -134,7 +134,7 @@ def _utilisation(rows: Sequence[Row]) -> str:
 
 
 def _bounds(rows: Sequence[Row]) -> str:
-    """What bounds a step: its floor, its products by themselves, and where its seconds go."""
+    """What bounds steps: their floors, their products by themselves, and where their seconds go."""
     floor = {
         (profile.WHOLE, "share of the step"): "floor by FLOPs and bytes, share of the step",
         (profile.WHOLE, "utilisation at the floor"): "utilisation if it stood at that floor",
@@ -149,18 +149,18 @@ def _bounds(rows: Sequence[Row]) -> str:
         replace(one, contestant=f"spent in {one.contestant}") for one in _of(rows, profile.SECTION, "share of the step")
     ]
     found = [*first, *spent]
-    return _joined(
-        (
-            f"{family}, {length} pieces a row",
-            grid(
-                [one for one in found if (_family(one), one.length) == (family, length)],
-                lambda one: one.contestant,
-                lambda one: f"{_ours(one)}, {one.width}, {one.precision}",
-                "of",
-            ),
-        )
-        for family, length in dict.fromkeys((_family(one), one.length) for one in found)
-    )
+    parts = []
+    for family, length in dict.fromkeys((_family(one), one.length) for one in found):
+        some = [one for one in found if (_family(one), one.length) == (family, length)]
+        table = grid(some, lambda one: one.contestant, _whose, "of")
+        parts.append((f"{family}, {length} pieces a row", table))
+    return _joined(parts)
+
+
+def _whose(one: Row) -> str:
+    """Whose step a profile is of: a search's differ in rows where those of training differ in precision."""
+    searched = "," in one.model
+    return f"{_ours(one)}, {one.width}, {f'{one.batch} rows' if searched else one.precision}"
 
 
 def _generation(rows: Sequence[Row]) -> str:

@@ -1,4 +1,5 @@
-"""What bounds a step: the seconds its operators take at least, by their FLOPs and bytes and the machine's best rates.
+"""What bounds a step of training or of a search: the seconds its operators take at least, by their FLOPs and bytes and
+the machine's best rates.
 
 The roofline of Williams, Waterman and Patterson (2009), operator by operator: a kind of operators takes at least its
 FLOPs over the best rate of matrix products, and at least its bytes over the best rate of copying at the level of the
@@ -16,8 +17,8 @@ from benchmarks.performance import peak
 from benchmarks.performance.profile import PRODUCTS, SECTION, WHOLE
 from benchmarks.performance.table import Row, row
 
-#: whose step: precision, width, length, family and architecture
-Key = tuple[str | None, int | None, int | None, str]
+#: whose step: precision, width, length, rows, and what is done by whom
+Key = tuple[str | None, int | None, int | None, int | None, str]
 #: the family whose steps the picture shows
 SHOWN = "language_model"
 
@@ -29,11 +30,16 @@ def _rates(rows: Sequence[Row]) -> tuple[dict[str | None, float], dict[str, floa
     return flops, {one.contestant: one.value for one in told if one.metric == "bytes per second"}
 
 
+def key(one: Row) -> Key:
+    """Whose step a row tells of."""
+    return one.precision, one.width, one.length, one.batch, one.model
+
+
 def _profiles(rows: Sequence[Row]) -> dict[Key, list[Row]]:
     found: dict[Key, list[Row]] = defaultdict(list)
     for one in rows:
         if one.section == SECTION:
-            found[one.precision, one.width, one.length, one.model].append(one)
+            found[key(one)].append(one)
     return found
 
 
@@ -42,7 +48,7 @@ def floors(rows: Sequence[Row]) -> list[Row]:
     products by themselves are; empty where the machine's rates or the profile are not measured."""
     peaks, bandwidths = _rates(rows)
     found = []
-    for (precision, _, _, name), told in _profiles(rows).items():
+    for (precision, *_, name), told in _profiles(rows).items():
         if precision not in peaks or not bandwidths:
             continue
         columns: dict[str, Any] = {
@@ -74,7 +80,7 @@ def roofline(rows: Sequence[Row]) -> alt.LayerChart | None:
     without both."""
     peaks, bandwidths = _rates(rows)
     steps = []
-    for (precision, width, length, name), told in _profiles(rows).items():
+    for (precision, width, length, _, name), told in _profiles(rows).items():
         family, architecture = name.split(": ")
         if family != SHOWN:
             continue

@@ -1,8 +1,9 @@
 """Generation, greedy and by beams, of ours against Hugging Face's ``generate``; fp32; the same outputs are checked."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from typing import Any
 
 import torch
@@ -15,12 +16,13 @@ from benchmarks.performance.plan import Plan
 from benchmarks.performance.sizes import Size
 from benchmarks.performance.table import Row, ratios, row
 from verdict.models.generation import beam_search
+from verdict.models.settings import Family
 from verdict.tokens import tokenizer as bpe
 
 SECTION = "generation"
 #: who generates; the plain LSTM stack has no attention, so it is left to the training
 OURS = ("transformer", "lstm")
-FAMILIES = ("language_model", "encoder_decoder")
+FAMILIES: tuple[Family, ...] = ("language_model", "encoder_decoder")
 #: no piece ends a text: all contestants generate as many pieces
 NEVER = -1
 #: outputs of so many rows at least are compared, and so many of them must be the same pieces to the last: a near tie
@@ -30,17 +32,30 @@ COMPARED, EQUAL = 8, 0.75
 
 def parts(plan: Plan) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
     """One comparison each."""
-    for family in FAMILIES:
-        for width, rows, count, beams in plan.generation:
-            per_row = count * (2 if family == "encoder_decoder" else 1)
-            size = plan.size(family, width, count, tokens=rows * per_row)  # type: ignore[arg-type]
-            yield f"{family}-{width}-{rows}x{count}-beams{beams}", partial(compare, size, beams, plan)
+    for name, size, beams in searches(plan, plan.generation):
+        yield name, partial(compare, size, beams, plan)
+
+
+def searches(plan: Plan, asked: Sequence[tuple[int, int, int, int]]) -> Iterator[tuple[str, Size, int]]:
+    """The name, the size and the beams of each search that is asked for (width, rows, pieces, beams), by families."""
+    for family, (width, rows, count, beams) in product(FAMILIES, asked):
+        per_row = count * (2 if family == "encoder_decoder" else 1)
+        yield (
+            f"{family}-{width}-{rows}x{count}-beams{beams}",
+            plan.size(family, width, count, tokens=rows * per_row),
+            beams,
+        )
+
+
+def kind(size: Size, beams: int) -> str:
+    """What a table calls a search."""
+    return f"{size.family}, {f'{beams} beams' if beams > 1 else 'greedy'}"
 
 
 def compare(size: Size, beams: int, plan: Plan) -> list[Row]:
     """Rates of all, and how many times as fast as each peer ours are."""
     columns: dict[str, Any] = {"precision": "fp32", "threads": plan.threads, **size.columns}
-    model = f"{size.family}, {f'{beams} beams' if beams > 1 else 'greedy'}"
+    model = kind(size, beams)
     names = [name for name, known in PEERS.items() if "Hugging Face" in name and size.family in known.families]
     found = []
     for name in names:

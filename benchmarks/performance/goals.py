@@ -5,7 +5,7 @@ from dataclasses import replace
 from statistics import median
 from typing import NamedTuple
 
-from benchmarks.performance import peak, training, whole
+from benchmarks.performance import floor, peak, profile, training, whole
 from benchmarks.performance.table import Row
 
 #: shares of the peak that are aimed at, by precision and width
@@ -19,6 +19,10 @@ class Goal(NamedTuple):
     reads: Callable[[Row], bool]
     bound: float
     least: bool = True  # or most
+
+    def met(self, value: float) -> bool:
+        """Whether a value is on the right side of the bound."""
+        return value >= self.bound if self.least else value <= self.bound
 
 
 def utilisation(rows: Sequence[Row]) -> list[Row]:
@@ -85,7 +89,7 @@ def goals() -> list[Goal]:
         Goal("snakemake with nothing to do, seconds", _around("snakemake, nothing"), 5.0, least=False),
         Goal("share of core time in training and measuring", _whole("share of core time"), 0.85),
         Goal("largest process, bytes", _whole("largest process"), 2e9, least=False),
-        Goal("set-up from packages at hand, seconds", _whole("seconds", "set-up"), 10.0, least=False),
+        Goal("set-up from packages at hand, seconds", _whole("seconds", whole.SET_UP), 10.0, least=False),
     ]
 
 
@@ -95,8 +99,48 @@ def summary(rows: Sequence[Row]) -> str:
     for goal in goals():
         values = [one.value for one in rows if goal.reads(one)]
         if values:
-            met = sum(value >= goal.bound if goal.least else value <= goal.bound for value in values)
+            met = sum(map(goal.met, values))
             told = (f"{value:.3g}" for value in (min(values), median(values), max(values)))
             bound = f"{'≥' if goal.least else '≤'} {goal.bound:g}"
             lines.append(f"| {goal.name} | {bound} | {len(values)} | {met} | {' | '.join(told)} |")
     return "\n".join(lines)
+
+
+def misses(rows: Sequence[Row]) -> str:
+    """A Markdown table of the speeds that miss their goal and whose step was looked into: what they would be if a step
+    took what its floor says, or if its matrix products and recurrent kernels were all there is to it."""
+    floors = {floor.key(one): one.value for one in _shares(rows, "floor", profile.WHOLE)}
+    kernels = {floor.key(one): one.value for one in _shares(rows, "floor", profile.PRODUCTS)}
+    for one in _shares(rows, profile.SECTION, profile.RECURRENT):
+        if floor.key(one) in kernels:
+            kernels[floor.key(one)] += one.value
+    lines = []
+    for goal in goals():
+        missed = [one for one in rows if goal.reads(one) and not goal.met(one.value)]
+        seen = [(one.value, _step(one)) for one in missed if _step(one) in floors]
+        if seen:
+            told = [_range([value for value, _ in seen])]
+            for shares in (floors, kernels):
+                reached = [value / shares[step] for value, step in seen]
+                told += [_range(reached), str(sum(map(goal.met, reached)))]
+            lines.append(f"| {goal.name}, ≥ {goal.bound:g} | {len(missed)} | {len(seen)} | {' | '.join(told)} |")
+    head = [
+        "| goal | missed | looked into | which are | at the floor | met so | products and kernels alone | met so |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*head, *lines]) if lines else ""
+
+
+def _shares(rows: Sequence[Row], section: str, contestant: str) -> list[Row]:
+    return [
+        one for one in rows if (one.section, one.contestant, one.metric) == (section, contestant, "share of the step")
+    ]
+
+
+def _step(one: Row) -> floor.Key:
+    """Whose step a rate or a ratio is of."""
+    return floor.key(one if ": " in one.model else replace(one, model=f"{one.model}: {one.contestant}"))
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{min(values):.3g}–{max(values):.3g}" if len(values) > 1 else f"{values[0]:.3g}"

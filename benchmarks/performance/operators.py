@@ -16,6 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
+from verdict.device import fp32_products
+
 #: where an operator's tensors lie at best: bytes of its tensors together, at most
 LEVELS = {"second cache": 2**20, "third cache": 2**24, "memory": 2**63}
 #: they touch of their first argument what they are told to, and leave the rest
@@ -44,7 +46,8 @@ class Counter(TorchDispatchMode):
 
     Bytes are those of the tensors read and written, each once, as if an operator left nothing to read twice; views and
     memory that is not filled move nothing. A recurrent kernel reads its recurrent weights again at every position, as
-    each waits for the last. ``products`` holds a call of each shape of matrix product and how often it was made.
+    each waits for the last. ``products`` holds a call of each shape of matrix product, by the library that it was made
+    with, and how often it was made.
     """
 
     def __init__(self, kind_of: Callable[[str], str]) -> None:
@@ -54,6 +57,11 @@ class Counter(TorchDispatchMode):
         self.products: dict[Any, tuple[Callable[[], object], int]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket not in flop_registry:
+            with self:  # without autograd an operator that is made of others comes as a whole
+                parts = func.decompose(*args, **(kwargs or {}))
+            if parts is not NotImplemented:
+                return parts
         result = func(*args, **(kwargs or {}))
         if not func.is_view and (func._schema.is_mutable or _made(result, args)):
             self._count(func, args, kwargs or {}, result)
@@ -75,7 +83,8 @@ class Counter(TorchDispatchMode):
             self._keep(func, args, kwargs)
 
     def _keep(self, func: Any, args: Any, kwargs: dict[str, Any]) -> None:
-        key = (func, tuple((*one.shape, *one.stride(), one.dtype) for one in _tensors((args, kwargs))))
+        layouts = tuple((*one.shape, *one.stride(), one.dtype) for one in _tensors((args, kwargs)))
+        key = (func, torch.get_float32_matmul_precision(), layouts)
         if key not in self.products:
             # random numbers in the same layout: the step's own tensors would be kept from being freed
             same = tree_map(lambda one: torch.empty_like(one).normal_() if isinstance(one, Tensor) else one, args)
@@ -85,15 +94,16 @@ class Counter(TorchDispatchMode):
 
     def seconds_of_products(self) -> float:
         """What the step's matrix products take one after another, each repeated by itself, its operands in cache."""
-        return sum(times * _seconds(call) for call, times in self.products.values())
+        return sum(times * _seconds(call, key[1]) for key, (call, times) in self.products.items())
 
 
-def _seconds(call: Callable[[], object]) -> float:
-    call()
-    done, begun = 0, time.perf_counter()
-    while (passed := time.perf_counter() - begun) < SHORTEST:
+def _seconds(call: Callable[[], object], level: str) -> float:
+    with fp32_products(level):
         call()
-        done += 1
+        done, begun = 0, time.perf_counter()
+        while (passed := time.perf_counter() - begun) < SHORTEST:
+            call()
+            done += 1
     return passed / done
 
 

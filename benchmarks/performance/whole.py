@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import ZipFile
 
 from benchmarks.performance.commands import cloned, run, snakemake
 from benchmarks.performance.plan import Plan
@@ -19,6 +20,7 @@ from benchmarks.performance.table import Row, row
 from verdict.job import TOOK
 
 SECTION = "whole"
+SET_UP = "set-up: altogether"
 #: what the machine is left alone for: each of these has all of its cores
 ALONE = ("verdict.measure.speed", "verdict.measure.parallelism", "verdict.measure.machine")
 #: what trains and measures; the rest are texts, pieces, books and pages
@@ -62,10 +64,16 @@ def _setup(folder: Path) -> list[Row]:
             "install", "--no-index", "--no-build-isolation", "--no-deps", "--editable", ".",
             python=str(there / "new/bin/python"),
         )  # fmt: skip
+        begun = time.monotonic()
+        for wheel in sorted(Path(wheels).iterdir()):
+            ZipFile(wheel).extractall(there / "unpacked")
+        unpacked = time.monotonic() - begun
     return [
         _row("set-up: the environment", "seconds", venv, "s"),
         _row("set-up: packages that are at hand", "seconds", packages, "s", "unpacked by pip"),
         _row("set-up: this project", "seconds", own, "s"),
+        _row(SET_UP, "seconds", venv + packages + own, "s"),
+        _row("the same packages, unpacked by one process and no more", "seconds", unpacked, "s"),
     ]
 
 
