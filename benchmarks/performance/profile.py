@@ -19,8 +19,8 @@ from benchmarks.performance.sizes import OURS, Size
 from benchmarks.performance.table import Row, row
 
 SECTION = "profile"
-#: calls that are watched; twice as many are timed
-CALLS = 5
+#: calls that are watched: as many as these seconds hold, up to so many; two more are timed
+WATCHED, MOST = 1.0, 5
 RECURRENT = "recurrent kernel"
 #: kinds by what names of operators hold, the first that fits
 KINDS = {
@@ -67,9 +67,10 @@ def looked_at(call: Callable[[], object], steps: int = 1) -> dict[str, Any]:
     """What a call of so many steps takes, each figure for one of them: its seconds and those of its products alone, and
     for each kind its FLOPs, its bytes, and its share of the calling thread's seconds."""
     call()
-    whole = median(_timed(call) for _ in range(2 * CALLS))
+    calls = max(1, min(MOST, int(WATCHED / _timed(call))))
+    whole = median(_timed(call) for _ in range(calls + 2))
     with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as found:
-        watched = sum(_timed(call) for _ in range(CALLS))
+        watched = sum(_timed(call) for _ in range(calls))
     seconds: Counter[str] = Counter()
     for event in found.key_averages():
         seconds[kind_of(event.key)] += event.self_cpu_time_total / 1e6

@@ -202,19 +202,20 @@ def test_every_source_piece_is_heard_by_the_decoder(architecture: str):
 
 
 @EVERY
-@pytest.mark.parametrize("room", [1, 2, 64])
+@pytest.mark.parametrize("capacity", [0, 1, 3, 5, 50])
+@pytest.mark.parametrize("dropped", [1, 3, 64])
 @torch.inference_mode()
 def test_reordering_a_state_is_decoding_the_reordered_rows(
-    monkeypatch: pytest.MonkeyPatch, architecture: str, room: int
+    monkeypatch: pytest.MonkeyPatch, architecture: str, capacity: int, dropped: int
 ):
-    monkeypatch.setattr(attention, "ROOM", room)
+    monkeypatch.setattr(attention, "DROPPED", dropped)
     made, source = model(architecture, "encoder_decoder"), pieces(3, 7)
     tokens, after = pieces(6, 3, seed=1), pieces(6, 4)
     twice, order = torch.tensor([0, 0, 1, 1, 2, 2]), torch.tensor([1, 1, 2, 3, 5, 4])
     # two rows for each source, which is kept once, as for the beams of a search
-    beams = reorder(made.start(source, LENGTHS, 5), twice)
+    beams = reorder(made.start(source, LENGTHS, capacity), twice)
     # and for comparison a source for each row
-    plain = made.start(source[twice], LENGTHS[twice], 5)
+    plain = made.start(source[twice], LENGTHS[twice], capacity)
     for t in range(3):
         _, beams = made.step(tokens[:, t], beams)
         _, plain = made.step(tokens[order, t], plain)
@@ -222,14 +223,22 @@ def test_reordering_a_state_is_decoding_the_reordered_rows(
 
 
 @torch.inference_mode()
-def test_taking_rows_of_a_cache_copies_what_is_filled():
+def test_taking_rows_of_a_cache_moves_nothing_that_it_holds():
     made = model("transformer", "language_model")
-    decoding = made.start(2, 10 * attention.ROOM)
-    for _ in range(3):
-        _, decoding = made.step(pieces(2), decoding)
-    taken = reorder(decoding, torch.tensor([1, 0, 1])).states[0]
-    assert taken.keys.shape[:3] == (3, decoding.states[0].keys.shape[1], attention.ROOM)
-    assert taken.length == 3
+    decoding = made.start(2, 10)
+    _, decoding = made.step(pieces(2), decoding)
+    wider = reorder(decoding, torch.tensor([0, 0, 1, 1]))
+    _, wider = made.step(pieces(4), wider)
+    taken = reorder(wider, torch.tensor([1, 1, 3, 2]))
+    for before, after in zip(wider.states, taken.states, strict=True):
+        assert after.keys is before.keys
+        assert after.values is before.values
+    # of the first position each row sees its source's entry, of the second that of the row it was taken from
+    seen = taken.states[0].hidden[:, :3] == 0
+    assert seen.int().tolist() == [[1, 0, 1], [1, 0, 1], [1, 0, 1], [1, 1, 0]]
+    assert all(state.hidden is taken.states[0].hidden for state in taken.states)
+    assert (taken.states[0].length, taken.states[0].entries) == (2, 3)
+    assert reorder(decoding, torch.tensor([0, 1])).states[0] is decoding.states[0]
 
 
 @EVERY

@@ -11,6 +11,7 @@ from tiny import ARCHITECTURES, model, pieces
 
 from verdict.models.families import Decoding, EncoderDecoder
 from verdict.models.generation import beam_search
+from verdict.models.mixers import attention
 
 BEGIN, END = 0, 1
 
@@ -87,6 +88,27 @@ def by_hand(table: Table, row: int, limit: int, beams: int, penalty: float) -> l
                     grown.append((score + more, (*said, piece), piece == END or len(said) + 1 == limit))
         kept = sorted(grown, key=lambda one: -normed(one[0], len(one[1]), penalty))[:beams]
     return [piece for piece in kept[0][1] if piece != END]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("dropped", [1, 7, 1000])
+@pytest.mark.parametrize("beams", [1, 4])
+def test_a_search_with_states_is_the_search_that_reads_everything_again(
+    monkeypatch: pytest.MonkeyPatch, architecture: str, dropped: int, beams: int
+):
+    monkeypatch.setattr(attention, "DROPPED", dropped)
+    made = model(architecture, "language_model").double()
+    made.embedding.weight.data *= 3  # pieces that differ in likelihood: beams die out
+
+    def again(tokens: torch.Tensor, decoding: Decoding) -> tuple[torch.Tensor, Decoding]:
+        past = torch.cat((decoding.states[0], tokens[:, None]), 1)
+        return made.logits(made(past)[:, -1]), Decoding([past], [None])
+
+    limits = torch.tensor([25, 9, 25])
+    found = beam_search(made.step, made.start(3, 25), 3, BEGIN, END, limits, beams)
+    nothing = Decoding([torch.empty(3, 0, dtype=torch.int64)], [None])
+    assert found == beam_search(again, nothing, 3, BEGIN, END, limits, beams)
+    assert any(len(row) > 5 for row in found)
 
 
 @pytest.mark.parametrize("beams", [1, 2, 3, 5])

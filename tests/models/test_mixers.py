@@ -381,6 +381,7 @@ def test_where_the_path_changes_the_function_does_not(
     monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, causal: bool
 ):
     monkeypatch.setattr(attention, "WRITTEN_OUT", {dtype: 8 * 8})
+    monkeypatch.setattr(attention, "FEW", 1)
     ways, way = [], attention.written_out
     monkeypatch.setattr(attention, "written_out", lambda *given: ways.append(given) or way(*given))
     q, k, v = (values(1, 1, 9, 2, seed=i).to(dtype) for i in range(3))
@@ -394,7 +395,7 @@ def test_where_the_path_changes_the_function_does_not(
 
 @pytest.mark.parametrize(("rows", "expected"), [(1, 0), (2, 1)])
 def test_single_queries_are_written_out_where_they_are_many(monkeypatch: pytest.MonkeyPatch, rows: int, expected: int):
-    monkeypatch.setattr(attention, "MANY_SINGLE", 6)
+    monkeypatch.setattr(attention, "MANY", 6)
     levels, way = [], attention.written_out
     noted = lambda *given: levels.append(torch.get_float32_matmul_precision()) or way(*given)  # noqa: E731
     monkeypatch.setattr(attention, "written_out", noted)

@@ -271,11 +271,15 @@ def map_tensors(nest: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 
 def reorder(decoding: Decoding, rows: Tensor) -> Decoding:
-    """Take the given rows of every state; each source is to serve as many of them as the others, in its old place."""
+    """Take the given rows of every state; each source is to serve as many of them as the others, in its old place.
+
+    What the states lie in may be overwritten: the decoding that is given is of no use afterwards.
+    """
+    shared: dict[Any, Any] = {}
 
     def taken(state: Any) -> Any:
         if hasattr(state, "taken"):
-            return state.taken(rows)
+            return state.taken(rows, shared)
         return map_tensors(state, lambda tensor: tensor.index_select(0, rows))
 
     return Decoding([taken(state) for state in decoding.states], decoding.memories)

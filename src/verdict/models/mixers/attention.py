@@ -18,46 +18,119 @@ from verdict.models.mixers.base import Mixer
 WRITTEN_OUT = {torch.bfloat16: 2048 * 2048, torch.float32: 512 * 512}
 #: queries that see the same keys at once where they are causal: what follows the last of them is not multiplied
 BLOCK = 256
-#: rows × heads from which they do for a single query of each, in fp32
-MANY_SINGLE = 64
-#: positions for which new buffers of taken rows have room at once
-ROOM = 64
+#: queries of each row that are few, as in generation; and rows × heads from which they do for those, in fp32
+FEW, MANY = 8, 64
+#: entries that a cache grows by before it drops those that nobody sees
+DROPPED = 64
 
 
 class Cache(NamedTuple):
-    """Keys and values of the positions so far, in buffers filled in place; what exceeds them is copied to new ones."""
+    """Keys and values of the positions so far, in buffers filled in place; what exceeds them is copied to new ones.
 
-    keys: Tensor  # [B, N, capacity, E]
-    values: Tensor  # [B, N, capacity, E]
-    length: int
+    G groups of K rows each (the beams of one source) share a buffer, to which each position adds an entry for every
+    row; which of them a row descends from is its own. So rows are taken without their keys and values being moved; now
+    and then entries from which no row descends are dropped.
+    """
+
+    keys: Tensor  # [G, N, capacity, E]
+    values: Tensor  # [G, N, capacity, E]
+    length: int = 0  # positions
+    entries: int = 0  # filled
+    kept: int = 0  # of them, when some were last dropped
+    #: [B, at least entries], B = G · K: 0 at what a row descends from, its own entry at the next position included, and
+    #: minus infinity elsewhere; the same for all layers of a model. None: a row is a group and sees all
+    hidden: Tensor | None = None
+
+    @property
+    def beams(self) -> int:
+        """Rows of a group."""
+        return 1 if self.hidden is None else self.hidden.shape[0] // self.keys.shape[0]
 
     def append(self, key: Tensor, value: Tensor) -> "Cache":
         """The cache with one more position, [B, N, 1, E] each."""
-        now = self.length
-        if now == self.keys.shape[2]:
-            return Cache(torch.cat((self.keys, key), 2), torch.cat((self.values, value), 2), now + 1)
-        self.keys.narrow(2, now, 1).copy_(key)
-        self.values.narrow(2, now, 1).copy_(value)
-        return Cache(self.keys, self.values, now + 1)
+        hidden, before = self.hidden, self.entries
+        after = before + self.beams
+        if hidden is not None:
+            key, value = self._grouped(key), self._grouped(value)
+            if hidden.shape[1] < after:
+                hidden = _with_own(hidden, self.keys.shape[0])
+        if after > self.keys.shape[2]:
+            keys = torch.cat((self.keys.narrow(2, 0, before), key), 2)
+            values = torch.cat((self.values.narrow(2, 0, before), value), 2)
+        else:
+            keys, values = self.keys, self.values
+            keys.narrow(2, before, after - before).copy_(key)
+            values.narrow(2, before, after - before).copy_(value)
+        return Cache(keys, values, self.length + 1, after, self.kept, hidden)
 
-    def filled(self) -> tuple[Tensor, Tensor]:
-        """Keys and values of the positions so far."""
-        return self.keys.narrow(2, 0, self.length), self.values.narrow(2, 0, self.length)
+    def _grouped(self, x: Tensor) -> Tensor:
+        """x [B, N, 1, E] -> [G, N, K, E]."""
+        return x.view(self.keys.shape[0], -1, *x.shape[1:]).select(3, 0).transpose(1, 2)
 
-    def taken(self, rows: Tensor) -> "Cache":
-        """The cache of some rows, with room for the next positions but not for all that are to come: a search takes
-        rows at every step, and what is not filled yet need not be copied."""
-        room = ROOM * (self.length // ROOM + 1)
-        keys, values = (_taken(part, rows, self.length, room) for part in (self.keys, self.values))
-        return Cache(keys, values, self.length)
+    def attend(self, query: Tensor) -> Tensor:
+        """What the query of each row, [B, N, 1, E], takes of what the row sees: [B, N · E]."""
+        keys, values = self.keys.narrow(2, 0, self.entries), self.values.narrow(2, 0, self.entries)
+        if self.hidden is None:
+            return attend(query, keys, values).flatten(1)
+        mask = self.hidden.view(keys.shape[0], -1, self.hidden.shape[1]).narrow(2, 0, self.entries)
+        mixed = attend(self._grouped(query), keys, values, mask)
+        return mixed.transpose(1, 2).reshape(query.shape[0], -1)
+
+    def taken(self, rows: Tensor, shared: dict[Any, Any]) -> "Cache":
+        """The cache of some rows, as many of each group as of the others, the groups in their places.
+
+        ``shared`` keeps what is the same for all layers of a model.
+        """
+        groups, beams = self.keys.shape[0], len(rows) // self.keys.shape[0]
+        if beams == self.beams == 1:
+            return self
+        if (key := (id(self.hidden), *self.keys.shape)) not in shared:
+            shared[key] = self._descent(rows, beams)
+        hidden, moved = shared[key]
+        keys, values, entries, kept = self.keys, self.values, self.entries, self.kept
+        if moved is not None:
+            entries = kept = len(moved) // (groups * keys.shape[1])
+            keys, values = _gathered(keys, moved, entries), _gathered(values, moved, entries)
+        if beams > self.beams:
+            room = keys.shape[2] * beams // self.beams
+            keys, values = _with_room(keys, entries, room), _with_room(values, entries, room)
+        return Cache(keys, values, self.length, entries, kept, hidden)
+
+    def _descent(self, rows: Tensor, beams: int) -> tuple[Tensor, Tensor | None]:
+        """What is hidden from some rows; and if it is time to drop what none of them sees, where in buffers
+        [G · N · capacity, E] that lies which is kept."""
+        groups, heads, capacity, _ = self.keys.shape
+        hidden = self.keys.new_zeros(groups, self.entries) if self.hidden is None else self.hidden
+        hidden, moved = hidden.narrow(1, 0, self.entries).index_select(0, rows), None
+        if self.entries >= self.kept + DROPPED:
+            by_group = hidden.view(groups, beams, -1)
+            alive = (by_group == 0).any(1)
+            most = int(alive.sum(1).max())
+            order = alive.to(torch.uint8).argsort(dim=1, descending=True, stable=True).narrow(1, 0, most)
+            hidden = by_group.gather(2, order[:, None].expand(groups, beams, most)).flatten(0, 1)
+            starts = capacity * torch.arange(groups * heads, device=rows.device).view(groups, heads, 1)
+            moved = (starts + order[:, None]).flatten()
+        return _with_own(hidden, groups), moved
 
 
-def _taken(buffer: Tensor, rows: Tensor, filled: int, room: int) -> Tensor:
-    """Rows of a buffer [B, N, capacity, E] in a new one of capacity ``room``, of which ``filled`` positions count."""
-    if room <= buffer.shape[2]:
-        return buffer[:, :, :room].index_select(0, rows)
-    made = buffer.new_empty(len(rows), buffer.shape[1], room, buffer.shape[3])
-    made[:, :, :filled] = buffer[:, :, :filled].index_select(0, rows)
+def _with_own(hidden: Tensor, groups: int) -> Tensor:
+    """What is hidden from rows, [B, entries], after the next position, of which each sees its own entry."""
+    beams = hidden.shape[0] // groups
+    others = hidden.new_full((beams, beams), float("-inf")).fill_diagonal_(0.0)
+    return torch.cat((hidden, others.expand(groups, beams, beams).reshape(-1, beams)), 1)
+
+
+def _gathered(buffer: Tensor, places: Tensor, entries: int) -> Tensor:
+    """A buffer [G, N, capacity, E] that begins with what lies at some places, so many entries for each of G and N."""
+    found = buffer.flatten(0, 2).index_select(0, places)
+    buffer.narrow(2, 0, entries).copy_(found.view(*buffer.shape[:2], entries, -1))
+    return buffer
+
+
+def _with_room(buffer: Tensor, entries: int, room: int) -> Tensor:
+    """What is filled of a buffer [G, N, capacity, E] in one of capacity ``room``."""
+    made = buffer.new_empty(*buffer.shape[:2], room, buffer.shape[3])
+    made.narrow(2, 0, entries).copy_(buffer.narrow(2, 0, entries))
     return made
 
 
@@ -67,24 +140,30 @@ def visible(lengths: Tensor, size: int) -> Tensor:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
-    """Scaled dot-product attention: q [B, N, T, E], k and v [B, N, S, E], mask [B, S] bool (true: visible).
+    """Scaled dot-product attention: q [B, N, T, E], k and v [B, N, S, E], mask [B, S] or [B, T, S]: bool (true: seen)
+    or what is added to scores.
 
     On a CPU torch's fused kernel is slower than written-out products of not too many positions
     (``benchmarks/attention.py`` measures both); each gets the better one of the same function.
     """
     if k.shape[2] == 1 and mask is None:  # all that there is to see
         return v.expand(*q.shape[:3], -1)
-    single = q.shape[2] == 1  # as in generation: too little for oneDNN
-    with fp32_products("highest") if single else contextlib.nullcontext():
+    few = q.shape[2] <= FEW  # too little for oneDNN
+    with fp32_products("highest") if few else contextlib.nullcontext():
         if q.device.type == "cpu" and _better_written_out(q, k):
             return written_out(q, k, v, mask, causal)
-        return F.scaled_dot_product_attention(q, k, v, None if mask is None else mask[:, None, None, :], 0.0, causal)
+        return F.scaled_dot_product_attention(q, k, v, None if mask is None else _of_heads(mask), 0.0, causal)
+
+
+def _of_heads(mask: Tensor) -> Tensor:
+    """A mask [B, S] or [B, T, S] as it broadcasts to scores [B, N, T, S]."""
+    return mask[:, None] if mask.dim() == 3 else mask[:, None, None]
 
 
 def _better_written_out(q: Tensor, k: Tensor) -> bool:
     """Whether written-out products are the better ones on a CPU."""
-    if q.shape[2] == 1:
-        return q.dtype == torch.float32 and q.shape[0] * q.shape[1] >= MANY_SINGLE
+    if q.shape[2] <= FEW:
+        return q.dtype == torch.float32 and q.shape[0] * q.shape[1] >= MANY
     return q.shape[2] * k.shape[2] <= WRITTEN_OUT.get(q.dtype, 0)
 
 
@@ -95,7 +174,7 @@ def written_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bo
     parts, begin = [], 0
     for block in q.split(BLOCK, 2):
         end = begin + block.shape[2]
-        seen = None if mask is None else mask[:, :end]
+        seen = None if mask is None else mask[..., :end]
         parts.append(_products(block, k[:, :, :end], v[:, :, :end], seen, begin))
         begin = end
     return torch.cat(parts, 2)
@@ -109,8 +188,9 @@ def _products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, begin: int |
     # hidden in place: a constant is added, so gradients pass unchanged and autograd need not know
     raw = scores.detach()
     if mask is not None:
-        hidden = torch.zeros(rows, 1, 1, size, dtype=q.dtype, device=q.device)
-        raw.view(rows, heads, length, size).add_(hidden.masked_fill_(~mask[:, None, None, :], float("-inf")))
+        if mask.dtype == torch.bool:
+            mask = torch.zeros(mask.shape, dtype=q.dtype, device=q.device).masked_fill_(~mask, float("-inf"))
+        raw.view(rows, heads, length, size).add_(_of_heads(mask))
     if begin is not None:
         future = torch.full((length, size - begin), float("-inf"), dtype=q.dtype, device=q.device)
         raw[:, :, begin:].add_(future.triu_(1))
@@ -201,17 +281,18 @@ class Attention(Mixer):
 
     def initial_state(self, x: Tensor, capacity: int, summary: Tensor | None = None) -> Cache:
         shape = (x.shape[0], self.heads, capacity, self.inner // self.heads)
-        return Cache(x.new_empty(shape), x.new_empty(shape), 0)
+        return Cache(x.new_empty(shape), x.new_empty(shape))
 
     def step(self, x: Tensor, state: Cache) -> tuple[Tensor, Cache]:
         # views are most of what a single row's step costs: few of them
         parts = self.project_in(x).view(x.shape[0], 3, self.heads, 1, -1)
         query, key = self.rotary.at(parts.narrow(1, 0, 2), state.length).unbind(1)
         after = state.append(key, parts.select(1, 2))
-        return self.project_out(attend(query, *after.filled()).flatten(1)), after
+        return self.project_out(after.attend(query)), after
 
     def written(self, state: Cache) -> list[Tensor]:
-        return [part[:, :, state.length - 1] for part in (state.keys, state.values)]
+        last = (part.narrow(2, state.entries - state.beams, state.beams) for part in (state.keys, state.values))
+        return [part.transpose(1, 2).flatten(0, 1) for part in last]
 
     def flops_per_token(self, context: int) -> int:
         return 2 * 4 * self.width * self.inner + 2 * 2 * self.inner * context

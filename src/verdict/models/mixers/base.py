@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 from torch import Tensor, nn
 
 #: a NamedTuple whose tensors have the rows in dimension 0, so that beam search can reorder any mixer's state; one that
-#: holds more than was written may offer ``taken(rows)``, which leaves the rest behind
+#: knows better may offer ``taken(rows, shared)``, with a dictionary for what all layers of a model have in common
 State = NamedTuple
 
 
