@@ -22,7 +22,7 @@ from benchmarks.performance.sizes import Size
 from benchmarks.performance.table import ratios
 from verdict.device import fp32_products, prepare
 from verdict.measure.timing import rounds
-from verdict.models.mixers import attention
+from verdict.models.mixers import dot_product
 
 #: query × key positions up to which attention is written out: all, and none
 WAYS = {"written out": 1 << 60, "fused": 0}
@@ -42,11 +42,11 @@ def compared(calls: dict[str, Callable[[], object]]) -> list[str]:
     return [figures.told(ratios("attention", name, last, seconds[name], seconds[last])) for name in others]
 
 
-def stepping(step: Callable[[], object], bound: int, block: int = attention.BLOCK) -> None:
+def stepping(step: Callable[[], object], bound: int, block: int = dot_product.BLOCK) -> None:
     """One training step with attention written out up to a bound, causal in such blocks."""
     with (
-        patch.dict(attention.WRITTEN_OUT, dict.fromkeys(attention.WRITTEN_OUT, bound)),
-        patch.object(attention, "BLOCK", block),
+        patch.dict(dot_product.WRITTEN_OUT, dict.fromkeys(dot_product.WRITTEN_OUT, bound)),
+        patch.object(dot_product, "BLOCK", block),
     ):
         step()
 
@@ -81,7 +81,7 @@ def singles() -> Iterator[str]:
     for rows, positions in ((r, n) for r in (1, 4, 8, 16, 32, 128) for n in (32, 128, 512)):
         query = torch.randn(rows, HEADS, 1, CHANNELS)
         sets = [torch.randn(2, rows, HEADS, positions, CHANNELS).unbind() for _ in range(SETS)]
-        written_out = partial(attention.written_out, mask=None, causal=False)
+        written_out = partial(dot_product.written_out, mask=None, causal=False)
         ways = {"written out": written_out, "fused": F.scaled_dot_product_attention}
         (found,) = compared({name: partial(answer, way, query, sets) for name, way in ways.items()})
         yield f"| {rows} | {positions} | {found} |"

@@ -79,18 +79,23 @@ PLANTED = {
     "attention sees the next piece": Planted(
         "models/mixers/attention.py",
         "mixed = attend(*self.heard(x), self._mask(x, lengths), self.causal)",
-        "mixed = written_out(*self.heard(x), visible(lengths, x.shape[1]) if lengths is not None"
-        " else torch.ones(len(x), x.shape[1]).bool(), False)",
+        "mixed = attend(*self.heard(x), self._mask(x, lengths), False)",
         f"{MIXERS}::test_attention_is_its_equations",
     ),
     "the written-out mask is off by one": Planted(
-        "models/mixers/attention.py",
+        "models/mixers/dot_product.py",
         "raw[:, :, begin:].add_(future.triu_(1))",
         "raw[:, :, begin:].add_(future.triu_(2))",
         f"{MIXERS}::test_the_written_out_products_are_torchs_fused_attention",
     ),
+    "a beam sees what the others have just said": Planted(
+        "models/mixers/cache.py",
+        ".fill_diagonal_(0.0)",
+        ".zero_()",
+        "models/test_generation.py::test_a_search_with_states_is_the_search_that_reads_everything_again",
+    ),
     "padding is taken for text": Planted(
-        "models/mixers/attention.py",
+        "models/mixers/dot_product.py",
         "device=lengths.device) < lengths[:, None]",
         "device=lengths.device) <= lengths[:, None]",
         f"{OBJECTIVES}::test_predictions_bytes_and_pieces_are_counted_once",

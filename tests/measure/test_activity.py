@@ -19,8 +19,9 @@ from verdict.files import read_json
 from verdict.measure import activity
 from verdict.measure.activity import Settings
 from verdict.models.families import Model
-from verdict.models.mixers.attention import Attention, CrossAttention, visible
+from verdict.models.mixers.attention import Attention, CrossAttention
 from verdict.models.mixers.base import Mixer
+from verdict.models.mixers.dot_product import visible
 from verdict.models.mixers.gru import GRU
 from verdict.models.mixers.lstm import LSTM
 from verdict.models.mixers.recurrent import Recurrent, reverse_rows

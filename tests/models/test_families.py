@@ -11,7 +11,7 @@ from tiny import ARCHITECTURES, FAMILIES, model, pieces
 from verdict.device import fp32_products, medium_is_exact, multiplies_bf16
 from verdict.models import families
 from verdict.models.families import EncoderDecoder, InnerWidths, Model, build, reorder
-from verdict.models.mixers import attention
+from verdict.models.mixers import cache
 from verdict.models.settings import Shape
 from verdict.models.sizes import solve
 
@@ -208,7 +208,7 @@ def test_every_source_piece_is_heard_by_the_decoder(architecture: str):
 def test_reordering_a_state_is_decoding_the_reordered_rows(
     monkeypatch: pytest.MonkeyPatch, architecture: str, capacity: int, dropped: int
 ):
-    monkeypatch.setattr(attention, "DROPPED", dropped)
+    monkeypatch.setattr(cache, "DROPPED", dropped)
     made, source = model(architecture, "encoder_decoder"), pieces(3, 7)
     tokens, after = pieces(6, 3, seed=1), pieces(6, 4)
     twice, order = torch.tensor([0, 0, 1, 1, 2, 2]), torch.tensor([1, 1, 2, 3, 5, 4])

@@ -11,7 +11,7 @@ from tiny import ARCHITECTURES, model, pieces
 
 from verdict.models.families import Decoding, EncoderDecoder
 from verdict.models.generation import beam_search
-from verdict.models.mixers import attention
+from verdict.models.mixers import cache
 
 BEGIN, END = 0, 1
 
@@ -96,7 +96,7 @@ def by_hand(table: Table, row: int, limit: int, beams: int, penalty: float) -> l
 def test_a_search_with_states_is_the_search_that_reads_everything_again(
     monkeypatch: pytest.MonkeyPatch, architecture: str, dropped: int, beams: int
 ):
-    monkeypatch.setattr(attention, "DROPPED", dropped)
+    monkeypatch.setattr(cache, "DROPPED", dropped)
     made = model(architecture, "language_model").double()
     made.embedding.weight.data *= 3  # pieces that differ in likelihood: beams die out
 

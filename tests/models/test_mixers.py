@@ -13,17 +13,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from verdict.device import fp32_products
 from verdict.errors import UserError
 from verdict.models.families import build
-from verdict.models.mixers import attention, mixer_class, recurrent
-from verdict.models.mixers.attention import (
-    Attention,
-    CrossAttention,
-    Rotary,
-    attend,
-    attention_weights,
-    visible,
-    written_out,
-)
+from verdict.models.mixers import dot_product, mixer_class, recurrent
+from verdict.models.mixers.attention import Attention, CrossAttention, Rotary
 from verdict.models.mixers.base import Mixer
+from verdict.models.mixers.dot_product import attend, attention_weights, visible, written_out
 from verdict.models.mixers.gru import GRU
 from verdict.models.mixers.lstm import LSTM
 from verdict.models.mixers.recurrent import Recurrent, read_in, reverse_rows
@@ -360,7 +353,7 @@ def test_the_written_out_products_are_torchs_fused_attention(causal: bool, maske
 @pytest.mark.parametrize("block", [1, 3, 7, 256])
 def test_blocks_of_queries_are_the_whole_gradients_included(monkeypatch: pytest.MonkeyPatch, causal: bool, block: int):
     """What is hidden is added behind autograd's back: the gradients have to be the fused kernel's all the same."""
-    monkeypatch.setattr(attention, "BLOCK", block)
+    monkeypatch.setattr(dot_product, "BLOCK", block)
     given = [values(2, 3, 7, 4, seed=i).requires_grad_() for i in range(3)]
     mask = None if causal else visible(torch.tensor([7, 4]), 7)
     fused = torch.nn.functional.scaled_dot_product_attention(
@@ -380,10 +373,10 @@ def test_blocks_of_queries_are_the_whole_gradients_included(monkeypatch: pytest.
 def test_where_the_path_changes_the_function_does_not(
     monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, causal: bool
 ):
-    monkeypatch.setattr(attention, "WRITTEN_OUT", {dtype: 8 * 8})
-    monkeypatch.setattr(attention, "FEW", 1)
-    ways, way = [], attention.written_out
-    monkeypatch.setattr(attention, "written_out", lambda *given: ways.append(given) or way(*given))
+    monkeypatch.setattr(dot_product, "WRITTEN_OUT", {dtype: 8 * 8})
+    monkeypatch.setattr(dot_product, "FEW", 1)
+    ways, way = [], dot_product.written_out
+    monkeypatch.setattr(dot_product, "written_out", lambda *given: ways.append(given) or way(*given))
     q, k, v = (values(1, 1, 9, 2, seed=i).to(dtype) for i in range(3))
     hidden = torch.arange(9)[None] < 8  # so that eight keys are seen either way
     whole = attend(q, k, v, None if causal else hidden, causal)
@@ -395,10 +388,10 @@ def test_where_the_path_changes_the_function_does_not(
 
 @pytest.mark.parametrize(("rows", "expected"), [(1, 0), (2, 1)])
 def test_single_queries_are_written_out_where_they_are_many(monkeypatch: pytest.MonkeyPatch, rows: int, expected: int):
-    monkeypatch.setattr(attention, "MANY", 6)
-    levels, way = [], attention.written_out
+    monkeypatch.setattr(dot_product, "MANY", 6)
+    levels, way = [], dot_product.written_out
     noted = lambda *given: levels.append(torch.get_float32_matmul_precision()) or way(*given)  # noqa: E731
-    monkeypatch.setattr(attention, "written_out", noted)
+    monkeypatch.setattr(dot_product, "written_out", noted)
     q, k, v = values(rows, 3, 1, 4).float(), values(rows, 3, 9, 4).float(), values(rows, 3, 9, 4, seed=1).float()
     mask = visible(torch.tensor([5, 9][:rows]), 9)
     with fp32_products("medium"):

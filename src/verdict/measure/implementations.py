@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.utils._triton import has_triton
 
 from verdict.models.families import LanguageModel
-from verdict.models.mixers.attention import Attention, written_out
+from verdict.models.mixers.attention import Attention
 from verdict.models.mixers.base import Mixer
+from verdict.models.mixers.dot_product import written_out
 from verdict.models.mixers.lstm import LSTM, weights
 
 #: q, k, v [B, N, T, E], mask [B, S] or None, causal -> [B, N, T, E]

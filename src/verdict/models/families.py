@@ -21,8 +21,9 @@ from verdict.device import fp32_products
 from verdict.errors import UserError
 from verdict.models.block import Block, FeedForward, Memory
 from verdict.models.mixers import mixer_class
-from verdict.models.mixers.attention import CrossAttention, visible
+from verdict.models.mixers.attention import CrossAttention
 from verdict.models.mixers.base import Mixer
+from verdict.models.mixers.dot_product import visible
 from verdict.models.settings import Architecture, Shape
 
 #: rows · D² of a step of generation below which torch's default library multiplies faster than oneDNN

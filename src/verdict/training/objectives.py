@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from verdict.models.families import EncoderDecoder, LanguageModel, MaskedEncoder, Model
-from verdict.models.mixers.attention import visible
+from verdict.models.mixers.dot_product import visible
 from verdict.models.sizes import flops_per_sequence
 from verdict.tokens import tokenizer as bpe
 from verdict.training.batches import Batch
