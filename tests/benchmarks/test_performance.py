@@ -168,6 +168,20 @@ def test_a_peer_with_our_weights_has_our_loss(name: str, family: Any, attention:
     assert told["copied"] == ("transformer" if peers.PEERS[name].against == "transformer" else told["copied"])
 
 
+@torch.inference_mode()
+def test_without_positions_a_model_steps_as_it_reads():
+    model = sizes.model("transformer", tiny("language_model"))
+    with_positions = model(torch.arange(4, 16)[None])
+    peers.take_away(model, ["positions"])
+    pieces, decoding, found = torch.arange(4, 16)[None], model.start(1, 12), []
+    for piece in pieces.unbind(1):
+        logits, decoding = model.step(piece, decoding)
+        found.append(logits)
+    hidden = model(pieces)
+    torch.testing.assert_close(torch.stack(found, 1), model.logits(hidden), rtol=0, atol=1e-5)
+    assert not torch.allclose(hidden, with_positions, atol=1e-3)
+
+
 def test_a_peer_that_computes_something_else_is_refused(monkeypatch: pytest.MonkeyPatch):
     twins = peers.twins
 

@@ -193,7 +193,12 @@ def swap(module: nn.Module, kind: type[nn.Module], other: Callable[[], nn.Module
 class Still(nn.Module):
     """A rotation by no angle."""
 
-    def forward(self, x: Tensor, start: int = 0) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
+        """x as it is."""
+        return x
+
+    def at(self, x: Tensor, position: int) -> Tensor:
+        """x as it is, at any position."""
         return x
 
 
