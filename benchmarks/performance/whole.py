@@ -64,10 +64,7 @@ def _setup(folder: Path) -> list[Row]:
             "install", "--no-index", "--no-build-isolation", "--no-deps", "--editable", ".",
             python=str(there / "new/bin/python"),
         )  # fmt: skip
-        begun = time.monotonic()
-        for wheel in sorted(Path(wheels).iterdir()):
-            ZipFile(wheel).extractall(there / "unpacked")
-        unpacked = time.monotonic() - begun
+        unpacked = _unpacked(Path(wheels), there / "unpacked")
     return [
         _row("set-up: the environment", "seconds", venv, "s"),
         _row("set-up: packages that are at hand", "seconds", packages, "s", "unpacked by pip"),
@@ -75,6 +72,17 @@ def _setup(folder: Path) -> list[Row]:
         _row(SET_UP, "seconds", venv + packages + own, "s"),
         _row("the same packages, unpacked by one process and no more", "seconds", unpacked, "s"),
     ]
+
+
+def _unpacked(wheels: Path, folder: Path) -> float:
+    """Seconds of writing what wheels hold, a file for each of theirs, by number in a folder for each wheel."""
+    begun = time.monotonic()
+    for wheel in sorted(wheels.iterdir()):
+        (folder / wheel.stem).mkdir(parents=True)
+        with ZipFile(wheel) as archive:
+            for number, member in enumerate(archive.infolist()):
+                (folder / wheel.stem / str(number)).write_bytes(archive.read(member))
+    return time.monotonic() - begun
 
 
 def _edition(plan: Plan, folder: Path) -> list[Row]:
