@@ -3,7 +3,7 @@ them from the peak."""
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import product
 from statistics import median
@@ -97,23 +97,21 @@ def _timed(call: Callable[[], object]) -> float:
 def trainings(size: Size, precision: str, plan: Plan) -> list[Row]:
     """What is seen of a training step of each of ours."""
     columns = {"precision": precision, "threads": plan.threads, **size.columns}
-    return [
-        one
-        for name in OURS
-        for one in told(f"{size.family}: {name}", tell(trained, name, size, precision, threads=plan.threads), columns)
-    ]
+    return _seen(size.family, OURS, trained, (size, precision), columns)
 
 
 def searches(size: Size, beams: int, plan: Plan) -> list[Row]:
     """What is seen of a search by each of ours."""
     columns = {"precision": "fp32", "threads": plan.threads, **size.columns}
-    return [
-        one
-        for name in generation.OURS
-        for one in told(
-            f"{generation.kind(size, beams)}: {name}", tell(searched, name, size, beams, threads=plan.threads), columns
-        )
-    ]
+    return _seen(generation.kind(size, beams), generation.OURS, searched, (size, beams), columns)
+
+
+def _seen(
+    what: str, names: Sequence[str], build: Callable[..., Built], given: tuple[Any, ...], columns: dict[str, Any]
+) -> list[Row]:
+    """The rows of what a worker for each name sees."""
+    seen = {name: tell(build, name, *given, threads=columns["threads"]) for name in names}
+    return [one for name, found in seen.items() for one in told(f"{what}: {name}", found, columns)]
 
 
 def told(model: str, seen: dict[str, Any], columns: dict[str, Any]) -> list[Row]:

@@ -245,14 +245,11 @@ def test_the_operators_of_a_search_do_the_work_that_the_model_counts(name: str, 
     size = Size("language_model", width=32, length=12, layers=2, heads=2, vocabulary=60, tokens=48)
     told = profile.searched(name, size, beams)[1]
     model = sizes.model(name, size)
-    each = size.vocabulary * 2 * size.width + sum(
-        block.mixer.flops_per_token(size.length // 2)
-        + 2 * sum(part.weight.numel() for part in (block.feedforward.up, block.feedforward.down))
-        for block in model.decoder.blocks
-        if block.feedforward is not None
-    )
-    if name == "lstm":  # of its blocks none has a feed-forward part
-        each = size.vocabulary * 2 * size.width + sum(block.mixer.flops_per_token(0) for block in model.decoder.blocks)
+    each = 2 * size.vocabulary * size.width
+    for block in model.decoder.blocks:
+        each += block.mixer.flops_per_token(size.length // 2)
+        if block.feedforward is not None:
+            each += 2 * (block.feedforward.up.weight.numel() + block.feedforward.down.weight.numel())
     counted = sum(one["flops"] for one in told["work"].values())
     assert counted == pytest.approx(size.rows * beams * each, rel=0.1)
     assert sum(told["shares"].values()) == pytest.approx(1.0)

@@ -88,7 +88,7 @@ def attention_weights(q: Tensor, k: Tensor, mask: Tensor | None = None, causal: 
     """The weights [B, N, T, S] by which ``attend`` takes values: each row sums to 1, hidden positions have 0."""
     scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
     if mask is not None:
-        scores = scores.masked_fill(~mask[:, None, None, :], float("-inf"))
+        scores = scores.masked_fill(~_of_heads(mask), float("-inf"))
     if causal:
         scores = scores.masked_fill(torch.ones_like(scores[0, 0], dtype=torch.bool).triu(1), float("-inf"))
     return scores.softmax(-1)
