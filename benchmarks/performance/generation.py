@@ -1,6 +1,6 @@
 """Generation, greedy and by beams, of ours against Hugging Face's ``generate``; fp32; the same outputs are checked."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -32,13 +32,13 @@ COMPARED, EQUAL = 8, 0.75
 
 def parts(plan: Plan) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
     """One comparison each."""
-    for name, size, beams in searches(plan, plan.generation):
+    for name, size, beams in searches(plan):
         yield name, partial(compare, size, beams, plan)
 
 
-def searches(plan: Plan, asked: Sequence[tuple[int, int, int, int]]) -> Iterator[tuple[str, Size, int]]:
-    """The name, the size and the beams of each search that is asked for (width, rows, pieces, beams), by families."""
-    for family, (width, rows, count, beams) in product(FAMILIES, asked):
+def searches(plan: Plan) -> Iterator[tuple[str, Size, int]]:
+    """The name, the size and the beams of each search, by families."""
+    for family, (width, rows, count, beams) in product(FAMILIES, plan.generation):
         per_row = count * (2 if family == "encoder_decoder" else 1)
         yield (
             f"{family}-{width}-{rows}x{count}-beams{beams}",

@@ -40,10 +40,6 @@ class Plan:
     seeds: int = 4  # trained at once
     faithful_length: int = 128
     faithful_steps: int = 300
-    profiled_lengths: tuple[int, ...] = (128, 2048)
-    profiled_searches: tuple[tuple[int, int, int, int], ...] = (
-        (128, 1, 128, 1), (128, 32, 128, 1), (128, 1, 128, 4), (128, 32, 128, 4), (256, 32, 128, 1),
-    )  # fmt: skip
     edition: str = "quick"  # whose run is looked at as a whole
     #: growth over one of them, the others at width 128, length 128, 4 sequences, vocabulary 4,000
     grown_lengths: tuple[int, ...] = (32, 64, 128, 256, 512, 1024, 2048)
@@ -69,5 +65,5 @@ QUICK = partial(
     generation=((32, 1, 8, 1), (32, 2, 8, 2)), squares=(64, 128), seeds=2, grown_lengths=(8, 16), grown_widths=(16, 32),
     grown_batches=(1, 2), grown_vocabularies=(300, 600), evidence_rows=(10_000, 20_000), page_rows=10_000,
     cells=(10, 100), history_points=1_000, text_bytes=200_000,
-    faithful_length=16, faithful_steps=40, profiled_lengths=(16,), profiled_searches=((32, 2, 8, 2),), edition="smoke",
+    faithful_length=16, faithful_steps=40, edition="smoke",
 )  # fmt: skip

@@ -30,8 +30,8 @@ KINDS = {
     "softmax and loss": ("softmax", "nll_loss", "cross_entropy"),
     "optimizer and clipping": ("adam", "_foreach", "vector_norm", "linalg"),
     "norms": ("layer_norm",),
-    "embedding": ("embedding", "index"),
-    "copies and casts": ("copy", "clone", "cat", "to_copy", "contiguous", "zero", "fill", "empty"),
+    "embedding": ("embedding",),
+    "copies and casts": ("index", "copy", "clone", "cat", "to_copy", "contiguous", "zero", "fill", "empty"),
 }
 OTHER = "point by point and the rest"
 BETWEEN = "between operators"
@@ -41,10 +41,10 @@ PRODUCTS = "its matrix products by themselves"
 
 def parts(plan: Plan) -> Iterator[tuple[str, Callable[[], list[Row]]]]:
     """One family, width, length and precision of training each, then one search each."""
-    for family, width, length, precision in product(FAMILIES, plan.widths, plan.profiled_lengths, PRECISIONS):
+    for family, width, length, precision in product(FAMILIES, plan.widths, plan.lengths, PRECISIONS):
         size = plan.size(family, width, length)
         yield f"{family}-{width}-{length}-{precision}", partial(trainings, size, precision, plan)
-    for name, size, beams in generation.searches(plan, plan.profiled_searches):
+    for name, size, beams in generation.searches(plan):
         yield name, partial(searches, size, beams, plan)
 
 
