@@ -1,8 +1,9 @@
-"""``python -m benchmarks.performance.document bench docs``: put a run's figures into the documentation.
+"""``python -m benchmarks.performance.document bench docs/performance.md``: put a run's figures into the documentation.
 
-``docs/performance/`` gets the rows, what they were measured on, and the roofline; the places of ``docs/performance.md``
-are filled. Of several runs the sections of a later one take the place of those of the ones before, and it is told which
-those are: whoever has changed one thing need not measure all others anew.
+The places of the page are filled; a folder of its name beside it gets the rows, what they were measured on, and the
+roofline. Each kind of machine has a page of its own. Of several runs the sections of a later one take the place of
+those of the ones before, and it is told which those are: whoever has changed one thing need not measure all others
+anew.
 """
 
 import argparse
@@ -48,18 +49,17 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.performance.document", description=__doc__)
     parser.add_argument("runs", type=Path, nargs="+", help="folders that `make bench` has written, the latest last")
-    parser.add_argument("docs", type=Path, help="folder of performance.md")
+    parser.add_argument("page", type=Path, help="Markdown with places for figures")
     given = parser.parse_args()
-    folder = given.docs / "performance"
-    folder.mkdir(exist_ok=True)
+    text, folder = given.page.read_text(encoding="utf-8"), given.page.with_suffix("")
     rows, runs = joined(given.runs)
+    folder.mkdir(exist_ok=True)
     with replacing(folder / "performance.parquet") as aside:
         frame(rows).write_parquet(aside)
     write_json(folder / "run.json", {"runs": runs})
     if picture := roofline(rows):
         picture.save(folder / "roofline.svg")
-    page = given.docs / "performance.md"
-    write_text(page, renewed(page.read_text(encoding="utf-8"), blocks(folder)))
+    write_text(given.page, renewed(text, blocks(folder)))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,11 @@ class Goal(NamedTuple):
         """Whether a value is on the right side of the bound."""
         return value >= self.bound if self.least else value <= self.bound
 
+    def within_reach(self, one: Row) -> bool:
+        """Whether any of a row's interval is on the right side; of one without an interval its value."""
+        best = one.high if self.least else one.low
+        return self.met(one.value if best is None else best)
+
 
 def utilisation(rows: Sequence[Row]) -> list[Row]:
     """Model FLOPs per second over the best matrix-product rate of the same precision in the same run."""
@@ -94,24 +99,27 @@ def goals() -> list[Goal]:
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """A Markdown table: how many cells of each goal meet it, and the least, middle and greatest of them."""
-    lines = ["| goal | bound | cells | met | least | median | greatest |", "|---|---|---|---|---|---|---|"]
+    """A Markdown table: how many cells of each goal meet it, how many miss it with all of their interval, if they
+    have one, and the least, middle and greatest of them."""
+    head = "| goal | bound | cells | met | missed beyond the interval | least | median | greatest |"
+    lines = [head, f"|{'---|' * 8}"]
     for goal in goals():
-        values = [one.value for one in rows if goal.reads(one)]
-        if values:
-            met = sum(map(goal.met, values))
+        read = [one for one in rows if goal.reads(one)]
+        if read:
+            values = [one.value for one in read]
+            counts = f"{sum(map(goal.met, values))} | {len(read) - sum(map(goal.within_reach, read))}"
             told = (f"{value:.3g}" for value in (min(values), median(values), max(values)))
             bound = f"{'≥' if goal.least else '≤'} {goal.bound:g}"
-            lines.append(f"| {goal.name} | {bound} | {len(values)} | {met} | {' | '.join(told)} |")
+            lines.append(f"| {goal.name} | {bound} | {len(read)} | {counts} | {' | '.join(told)} |")
     return "\n".join(lines)
 
 
 def misses(rows: Sequence[Row]) -> str:
-    """A Markdown table of the speeds that miss their goal and whose step was looked into: what they would be if a step
-    took what its floor says, or if its matrix products and recurrent kernels were all there is to it."""
+    """A Markdown table of the speeds that miss their goal and whose step was looked into: what they would be if a step took
+    what its floor says, or if its matrix products, recurrent kernels and fused attention were all there is to it."""
     floors = {floor.key(one): one.value for one in _shares(rows, "floor", profile.WHOLE)}
     kernels = {floor.key(one): one.value for one in _shares(rows, "floor", profile.PRODUCTS)}
-    for one in _shares(rows, profile.SECTION, profile.RECURRENT):
+    for one in (one for kind in profile.KERNELS for one in _shares(rows, profile.SECTION, kind)):
         if floor.key(one) in kernels:
             kernels[floor.key(one)] += one.value
     lines = []

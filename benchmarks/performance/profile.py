@@ -21,11 +21,13 @@ from benchmarks.performance.table import Row, row
 SECTION = "profile"
 #: calls that are watched: as many as these seconds hold, up to so many; two more are timed
 WATCHED, MOST = 1.0, 5
-RECURRENT = "recurrent kernel"
+RECURRENT, FUSED = "recurrent kernel", "fused attention"
+#: kinds that are one call of the library, products and all
+KERNELS = (RECURRENT, FUSED)
 #: kinds by what names of operators hold, the first that fits
 KINDS = {
     "matrix products": ("mm", "linear", "matmul", "bmm"),
-    "fused attention": ("attention",),
+    FUSED: ("attention",),
     RECURRENT: ("rnn", "lstm"),
     "softmax and loss": ("softmax", "nll_loss", "cross_entropy"),
     "optimizer and clipping": ("adam", "_foreach", "vector_norm", "linalg"),

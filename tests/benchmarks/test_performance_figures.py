@@ -82,10 +82,11 @@ def test_a_page_is_filled_where_it_says_so_and_only_there():
         places.renewed(text, {"training": ""})
 
 
-def test_the_documentation_says_what_the_kept_rows_say():
-    page = (DOCS / "performance.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["performance", "performance-bf16"])
+def test_the_documentation_says_what_the_kept_rows_say(name: str):
+    page = (DOCS / f"{name}.md").read_text(encoding="utf-8")
     assert len(places.PLACE.findall(page)) > 5
-    assert places.renewed(page, document.blocks(DOCS / "performance")) == page
+    assert places.renewed(page, document.blocks(DOCS / name)) == page
 
 
 def test_of_several_runs_the_later_sections_count(tmp_path: Path):
