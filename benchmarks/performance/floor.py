@@ -116,6 +116,7 @@ def roofline(rows: Sequence[Row]) -> alt.LayerChart | None:
     )  # fmt: skip
     points = alt.Chart(alt.Data(values=steps)).mark_point(filled=True, size=90, opacity=1).encode(
         x=x, y=y, color=alt.Color("architecture:N", title="training step of"),
-        shape=alt.Shape("at:N", title="precision, width × length"),
+        shape=alt.Shape("at:N", sort=None, title="precision, width × length"),
     )  # fmt: skip
-    return (lines + points).properties(width=480, height=320, background="white")
+    room = {"left": 5, "top": 5, "bottom": 5, "right": 60}  # for the legend in a wider font than it was measured in
+    return (lines + points).properties(width=480, height=320, background="white", padding=room)

@@ -115,8 +115,8 @@ def summary(rows: Sequence[Row]) -> str:
 
 
 def misses(rows: Sequence[Row]) -> str:
-    """A Markdown table of the speeds that miss their goal and whose step was looked into: what they would be if a step took
-    what its floor says, or if its matrix products, recurrent kernels and fused attention were all there is to it."""
+    """A Markdown table of the speeds that miss their goal and whose step was looked into: what they would be if a step
+    took what its floor says, or if products, recurrent kernels and fused attention were all there is to it."""
     floors = {floor.key(one): one.value for one in _shares(rows, "floor", profile.WHOLE)}
     kernels = {floor.key(one): one.value for one in _shares(rows, "floor", profile.PRODUCTS)}
     for one in (one for kind in profile.KERNELS for one in _shares(rows, profile.SECTION, kind)):
