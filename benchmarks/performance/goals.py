@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 from statistics import median
 from typing import NamedTuple
 
@@ -119,7 +120,7 @@ def misses(rows: Sequence[Row]) -> str:
     took what its floor says, or if products, recurrent kernels and fused attention were all there is to it."""
     floors = {floor.key(one): one.value for one in _shares(rows, "floor", profile.WHOLE)}
     kernels = {floor.key(one): one.value for one in _shares(rows, "floor", profile.PRODUCTS)}
-    for one in (one for kind in profile.KERNELS for one in _shares(rows, profile.SECTION, kind)):
+    for one in chain.from_iterable(_shares(rows, profile.SECTION, kind) for kind in profile.KERNELS):
         if floor.key(one) in kernels:
             kernels[floor.key(one)] += one.value
     lines = []
